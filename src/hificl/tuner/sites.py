@@ -1,0 +1,124 @@
+"""Where an adapter acts: the attention modules of a text decoder, found by what they do, not by what they are called.
+
+A module is a site if its code calls transformers' attention interface. Its head counts and sizes come from its own
+attributes or its config.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from hificl.errors import InputError
+
+INTERFACE = "ALL_ATTENTION_FUNCTIONS"
+
+
+@dataclass(frozen=True)
+class Site:
+    """One attention module of the text decoder and its geometry."""
+
+    name: str
+    heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int
+    is_cross_attention: bool
+
+
+def text_decoder(model: nn.Module) -> nn.Module:
+    """Return the text decoder of a model (its language model, without head), or the model itself if it names none."""
+    get_decoder = getattr(model, "get_decoder", None)
+    decoder = get_decoder() if callable(get_decoder) else None
+    return decoder if isinstance(decoder, nn.Module) else model
+
+
+def live_config(module: nn.Module) -> Any:
+    """Return a module's config, looking through the view that an earlier adapter may have put there."""
+    config = getattr(module, "config", None)
+    return getattr(config, "hificl_base_config", config)
+
+
+def calls_attention_interface(module: nn.Module) -> bool:
+    """Say whether the module's ``forward`` looks its attention up in transformers' registry."""
+    forward = inspect.unwrap(type(module).forward)
+    code = getattr(forward, "__code__", None)
+    return code is not None and INTERFACE in code.co_names and live_config(module) is not None
+
+
+def is_cross_attention(name: str, module: nn.Module) -> bool:
+    """Say whether the module attends to another sequence (images, an encoder) instead of its own."""
+    told = getattr(module, "is_cross_attention", None)
+    if told is not None:
+        return bool(told)
+    last = name.rsplit(".", 1)[-1]
+    return "cross" in f"{last} {type(module).__name__}".lower() or last == "encoder_attn"
+
+
+def _first(values: Iterable[Any]) -> int | None:
+    return next((int(value) for value in values if value is not None), None)
+
+
+def describe(name: str, module: nn.Module) -> Site:
+    """Read the geometry of an attention module from its attributes, else from its config.
+
+    Raises:
+        InputError: The number of heads or their size cannot be told; the message names the module.
+    """
+    config = live_config(module)
+
+    def look_up(*attributes: str) -> int | None:
+        return _first(getattr(owner, attribute, None) for attribute in attributes for owner in (module, config))
+
+    heads = look_up("num_heads", "num_attention_heads", "n_heads")
+    hidden = look_up("hidden_size", "embed_dim")
+    head_dim = look_up("qk_head_dim", "head_dim", "head_size")
+    if head_dim is None and heads and hidden:
+        head_dim = hidden // heads
+    if heads is None or head_dim is None:
+        missing = "number of heads" if heads is None else "head size"
+        raise InputError(
+            f"{name} ({type(module).__name__}): the {missing} is neither an attribute of the module nor in its config, "
+            "so it cannot be adapted; leave it out with exclude_modules"
+        )
+    groups = _first([getattr(module, "num_key_value_groups", None)])
+    kv_heads = heads // groups if groups else (look_up("num_key_value_heads") or heads)
+    value_dim = look_up("v_head_dim") or head_dim
+    return Site(name, heads, kv_heads, head_dim, value_dim, is_cross_attention(name, module))
+
+
+def find_sites(model: nn.Module) -> dict[str, Site]:
+    """Find the attention modules of the text decoder.
+
+    Args:
+        model: A transformers model, text-only or multimodal. Vision towers, connectors and resamplers are left out:
+            they lie outside the text decoder or carry another config.
+
+    Returns:
+        Qualified name in ``model`` to :class:`Site`, in the order of the layers.
+
+    Raises:
+        InputError: No module of the decoder calls the attention interface; the message names one that looks like
+            attention.
+    """
+    decoder = text_decoder(model)
+    prefix = next((name for name, module in model.named_modules() if module is decoder), "")
+    text_config = live_config(decoder)
+    sites, others = {}, []
+    for name, module in decoder.named_modules(prefix=prefix):
+        if not calls_attention_interface(module):
+            if "attention" in type(module).__name__.lower():
+                others.append(f"{name} ({type(module).__name__})")
+        elif type(live_config(module)) is type(text_config):
+            sites[name] = describe(name, module)
+    if not sites:
+        found = f"; {others[0]} computes its own attention" if others else ""
+        raise InputError(
+            f"{type(model).__name__}: no module of its text decoder {type(decoder).__name__} calls transformers' "
+            f"attention interface{found}, so there is nothing that virtual pairs could join"
+        )
+    return sites

@@ -1,0 +1,75 @@
+"""Stored adapters: which entries are ours, and matching them to a model whose module tree may have been renamed.
+
+Entries are matched by the list that holds the layers, the layer's index and the parameter, not by the whole path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from hificl.errors import InputError
+from hificl.tuner.redirect import SIDECAR
+
+MARK = f".{SIDECAR}.hificl_kv."
+_PLACE = re.compile(rf"(?:(\w+)\.)?(\d+)\.(?:\w+\.)*?(\w+)\.{SIDECAR}\.hificl_kv\.(.+)$")
+
+
+def place(key: str) -> tuple[str, ...]:
+    """Return (name of the layer list, layer index, attention module, parameter) of an entry without adapter name."""
+    found = _PLACE.search(key)
+    return tuple(part or "" for part in found.groups()) if found else (key,)
+
+
+def own_entries(state: dict[str, Tensor], adapter_name: str) -> dict[str, Tensor]:
+    """Select the entries of one adapter: the default of PEFT would sweep up other methods on the same model."""
+    return {key: tensor for key, tensor in state.items() if f"{MARK}{adapter_name}." in key}
+
+
+def _some(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def match_entries(
+    expected: dict[str, tuple[str, Tensor]], stored: dict[str, Tensor], adapter_name: str
+) -> dict[str, Tensor]:
+    """Rename stored entries to those of the model.
+
+    Args:
+        expected: Stored name to (name in the model, tensor in the model), for every parameter of the adapter.
+        stored: What the file holds of this method.
+        adapter_name: For the messages.
+
+    Returns:
+        ``stored`` under the model's names.
+
+    Raises:
+        InputError: An entry is missing, or extra, or of another shape; the message names it and shows both shapes.
+    """
+    ours = {place(key): key for key in stored}
+    wanted = {place(key): key for key in expected}
+    missing, extra = wanted.keys() - ours.keys(), ours.keys() - wanted.keys()
+    if missing or extra:
+        parts = []
+        if missing:
+            parts.append(f"lacks {len(missing)} entries that the model needs ({_some(wanted[key] for key in missing)})")
+        if extra:
+            parts.append(f"has {len(extra)} entries that the model does not know ({_some(ours[key] for key in extra)})")
+        raise InputError(
+            f"adapter {adapter_name!r} {' and '.join(parts)}: it was made for another model or the file is damaged; "
+            "load it on the base model named in its adapter_config.json"
+        )
+    renamed = {}
+    for where, key in ours.items():
+        name, tensor = expected[wanted[where]]
+        if stored[key].shape != tensor.shape:
+            raise InputError(
+                f"adapter {adapter_name!r} does not fit this model: {key} is {list(stored[key].shape)} in the file and "
+                f"{list(tensor.shape)} in the model; load it on the base model named in its adapter_config.json"
+            )
+        renamed[name] = stored[key]
+    return renamed
