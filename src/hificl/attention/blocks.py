@@ -141,8 +141,8 @@ def mask_gradient(inputs: Inputs, grad: Tensor, output: Tensor, log_sum_exp: Ten
 def weight_sums(inputs: Inputs, log_sum_exp: Tensor) -> Tensor:
     """Sum the weights of each row as a backward pass recomputes them; 1 for empty rows.
 
-    They should sum to 1. Under a mask that only adds very low numbers (-1e30 say) to a whole row the log-sum-exp cannot hold
-    the logarithm of the number of keys, and every recomputed weight is too large by the same factor. Dividing the
+    They should sum to 1. Under a mask that only adds very low numbers (-1e30 say) to a whole row the log-sum-exp cannot
+    hold the logarithm of the number of keys, and every recomputed weight is too large by the same factor. Dividing the
     incoming gradient by this sum makes the gradients exact again. Scores are materialised: for attention to real keys
     alone under additive masks, which no adapter with pairs ever is.
 

@@ -56,8 +56,7 @@ class JointAttention(torch.autograd.Function):
         joint = torch.logaddexp(torch.logsumexp(scores, dim=-1), real_mass)
         share = torch.exp(real_mass - finite(joint)).unsqueeze(-1)
         weights = torch.exp(scores - finite(joint).unsqueeze(-1))
-        mixed = wide(output) * share + weights @ wide(virtual_value)
-        output = mixed.to(query.dtype)
+        output = wide(output).mul_(share).add_(weights @ wide(virtual_value)).to(query.dtype)
         joint = joint.masked_fill(real_mass == -torch.inf, torch.inf)
         offset = score_offset if isinstance(score_offset, Tensor) else None
         saved = (query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights)
@@ -78,9 +77,10 @@ class JointAttention(torch.autograd.Function):
         grad_query, grad_key, grad_value = real_backward(kernel, inputs, grad, output, joint)
         wide_grad = wide(grad)
         delta = (wide_grad * wide(output)).sum(dim=-1, keepdim=True)
-        grad_scores = weights * (wide_grad @ wide(virtual_value).transpose(-1, -2) - delta)
-        grad_query = grad_query + (ctx.scale * (grad_scores @ wide(virtual_key))).to(query.dtype)
-        grad_virtual_key = _sum_to(ctx.scale * (grad_scores.transpose(-1, -2) @ wide(query)), virtual_key)
+        grad_scores = weights * (wide_grad @ wide(virtual_value).transpose(-1, -2)).sub_(delta)
+        pull = ctx.scale * grad_scores
+        grad_query = grad_query.add_(pull @ wide(virtual_key))
+        grad_virtual_key = _sum_to(pull.transpose(-1, -2) @ wide(query), virtual_key)
         grad_virtual_value = _sum_to(weights.transpose(-1, -2) @ wide_grad, virtual_value)
         grad_offset = grad_mask = None
         if offset is not None and ctx.needs_input_grad[5]:

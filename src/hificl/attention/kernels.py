@@ -156,7 +156,8 @@ class Dense:
         """See :class:`Kernel`."""
         scores = self._scores(inputs)
         log_sum_exp = torch.logsumexp(scores, dim=-1)
-        weights = torch.exp(scores - finite(log_sum_exp).unsqueeze(-1))
+        empty = (log_sum_exp == -torch.inf).unsqueeze(-1)  # softmax makes NaN of such a row
+        weights = torch.softmax(scores.masked_fill(empty, 0.0), dim=-1).masked_fill(empty, 0.0)
         weights = weights.unflatten(1, (inputs.key.shape[1], -1))
         output = torch.einsum("bkgts,bksd->bkgtd", weights, wide(inputs.value)).flatten(1, 2)
         return output.to(inputs.query.dtype), log_sum_exp

@@ -90,12 +90,17 @@ def attend(
         is_causal = bool(getattr(module, "is_causal", True) if told is None else told)
         if is_causal:  # as in transformers: without a mask, keys beyond the queries are unused slots of a static cache
             key, value = key[:, :, : query.shape[2]], value[:, :, : query.shape[2]]
-    special = {name for name, told in keywords.items() if name not in KNOWN and told is not None and told != 0.0}
+    special = {name for name, told in keywords.items() if name not in KNOWN and _acts(told)}
     if pairs.additive or pairs.unmasked_mass:
         return _mixture(pairs, query, key, value, mask, keywords, special, is_causal), None
     if eager or special or (mask is not None and mask.requires_grad):
         return _prepended(function, module, pairs, query, key, value, mask, keywords, is_causal)
     return _fused(pairs, query, key, value, mask, keywords.get("scaling"), is_causal), None
+
+
+def _acts(told: Any) -> bool:
+    """Say whether a keyword that nobody told us about could change attention: None, False and 0.0 switch things off."""
+    return isinstance(told, Tensor) or bool(told)
 
 
 def _wide_pairs(pairs: Pairs, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hificl.errors import InputError
 from hificl.tuner.layer import HiFICLLayer
 from hificl.tuner.pairs import BASE
-from hificl.tuner.positions import MaskDerivedPositions, takes_position_ids
+from hificl.tuner.positions import install_positions, remove_positions
 from hificl.tuner.redirect import SIDECAR, install, remove
 from hificl.tuner.sites import Site, find_sites, text_decoder
 from hificl.tuner.storage import MARK, match_entries, own_entries
@@ -53,7 +53,7 @@ class HiFICLModel(BaseTuner):
         if peft_config.target_modules is None:
             if site is None or (site.is_cross_attention and not peft_config.cross_attention):
                 return False
-            probe.target_modules = {key}
+            probe.target_modules = {key.rsplit(".", 1)[-1]}  # an ending, so that PEFT goes on to the layer indices
         matched = check_target_module_exists(probe, key)
         if matched and site is None:
             raise InputError(
@@ -84,12 +84,7 @@ class HiFICLModel(BaseTuner):
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """Add an adapter to the model; see :meth:`peft.tuners.tuners_utils.BaseTuner.inject_adapter`."""
         super().inject_adapter(model, adapter_name, *args, **kwargs)
-        decoder = text_decoder(model)
-        for handle, hook in list(decoder._forward_pre_hooks.items()):
-            if isinstance(hook, MaskDerivedPositions):
-                del decoder._forward_pre_hooks[handle], decoder._forward_pre_hooks_with_kwargs[handle]
-        if takes_position_ids(decoder):
-            decoder.register_forward_pre_hook(MaskDerivedPositions(_layers(model)), with_kwargs=True)
+        install_positions(model, text_decoder(model), _layers(model))
 
     @classmethod
     def _get_adapter_state_dict(
@@ -127,10 +122,7 @@ class HiFICLModel(BaseTuner):
             self._check_merge_allowed()
         for module in [module for module in self.model.modules() if SIDECAR in module._modules]:
             remove(module)
-        decoder = text_decoder(self.model)
-        for handle, hook in list(decoder._forward_pre_hooks.items()):
-            if isinstance(hook, MaskDerivedPositions):
-                del decoder._forward_pre_hooks[handle], decoder._forward_pre_hooks_with_kwargs[handle]
+        remove_positions(self.model)
         if hasattr(self.model, "peft_config"):
             del self.model.peft_config
         return self.model

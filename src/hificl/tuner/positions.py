@@ -1,7 +1,7 @@
 """Position ids under left padding.
 
 Virtual keys have no position, so their scores see where a query stands. A text model that is given a left-padded mask
-and no position ids counts the padding; this hook counts from the first real token instead, as generation does.
+and no position ids counts the padding; these hooks count from the first real token instead, as generation does.
 """
 
 from __future__ import annotations
@@ -13,42 +13,49 @@ import torch
 from torch import Tensor, nn
 
 from hificl.tuner.layer import HiFICLLayer
-from hificl.tuner.sites import live_config
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Caller:
+    """A forward pre-hook on the whole model that notes whether its caller gave position ids."""
+
+    def __init__(self) -> None:
+        self.gave_positions = False
+
+    def __call__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take the note."""
+        self.gave_positions = kwargs.get("position_ids") is not None
 
 
 class MaskDerivedPositions:
     """A forward pre-hook on the text decoder that supplies ``position_ids`` where an adapter is active.
 
-    It leaves alone what is given: models with three-dimensional positions (M-RoPE) or their own count hand them in.
+    It leaves alone what the caller gave and what a model counts itself, row by row (M-RoPE, classic IDEFICS). One row
+    of positions for the whole batch, as PaliGemma hands down, knows nothing of padding and is shifted.
     """
 
-    def __init__(self, layers: list[HiFICLLayer]) -> None:
-        self.layers = layers
+    def __init__(self, layers: list[HiFICLLayer], caller: Caller | None) -> None:
+        self.layers, self.caller = layers, caller
 
-    def __call__(
-        self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Return the keywords with position ids, or None to leave the call alone."""
+    def __call__(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Return the call with position ids, or None to leave it alone."""
+        told = kwargs.get("position_ids")
         mask = kwargs.get("attention_mask")
-        if (
-            mask is None
-            or kwargs.get("position_ids") is not None
-            or not any(layer.is_active() for layer in self.layers)
-        ):
+        if mask is None or not any(layer.is_active() for layer in self.layers):
+            return None
+        if told is not None and (self.caller is None or self.caller.gave_positions or told.shape[0] != 1):
             return None
         tokens = kwargs.get("inputs_embeds") if kwargs.get("inputs_embeds") is not None else kwargs.get("input_ids")
-        if tokens is None and args:
-            tokens = args[0]
-        mask = key_visibility(mask)
-        if mask is None or tokens is None:
+        tokens = args[0] if tokens is None and args else tokens
+        visible = key_visibility(mask)
+        if visible is None or tokens is None:
             return None
-        return args, {**kwargs, "position_ids": positions(mask, tokens.shape[1])}
-
-
-def takes_position_ids(decoder: nn.Module) -> bool:
-    """Say whether the decoder takes one-dimensional position ids."""
-    rope = getattr(live_config(decoder), "rope_parameters", None) or {}
-    return "mrope_section" not in rope and "position_ids" in inspect.signature(decoder.forward).parameters
+        if told is None:
+            keys = visible.shape[1]
+            told = torch.arange(keys - tokens.shape[1], keys, device=visible.device)[None]
+        padding = visible.long().argmax(dim=1, keepdim=True)
+        return args, {**kwargs, "position_ids": (told - padding).clamp(min=0)}
 
 
 def key_visibility(mask: Any) -> Tensor | None:
@@ -63,17 +70,20 @@ def key_visibility(mask: Any) -> Tensor | None:
     return mask != 0
 
 
-def positions(visible: Tensor, queries: int) -> Tensor:
-    """Count positions from the first visible key of each row.
+def remove_positions(model: nn.Module) -> None:
+    """Take the hooks off every module of a model."""
+    for module in model.modules():
+        for handle, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, Caller | MaskDerivedPositions):
+                del module._forward_pre_hooks[handle]
+                module._forward_pre_hooks_with_kwargs.pop(handle, None)
 
-    Args:
-        visible: Boolean [batch keys], the past included.
-        queries: How many tokens, the last ones, want a position.
 
-    Returns:
-        Integers [batch queries]; 0 in left padding.
-    """
-    keys = visible.shape[1]
-    padding = visible.long().argmax(dim=1, keepdim=True)
-    count = torch.arange(keys - queries, keys, device=visible.device)
-    return (count - padding).clamp(min=0)
+def install_positions(model: nn.Module, decoder: nn.Module, layers: list[HiFICLLayer]) -> None:
+    """Put the hooks on a model, in place of those of an earlier adapter, if its decoder takes position ids."""
+    remove_positions(model)
+    if "position_ids" in inspect.signature(decoder.forward).parameters:
+        caller = None if model is decoder else Caller()
+        if caller is not None:
+            model.register_forward_pre_hook(caller, with_kwargs=True)
+        decoder.register_forward_pre_hook(MaskDerivedPositions(layers, caller), with_kwargs=True)
