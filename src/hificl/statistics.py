@@ -1,0 +1,187 @@
+"""Intervals and tests for scores: bootstrap, paired comparisons, many tests. It needs numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hificl.errors import InputError
+
+Numbers = Sequence[float] | npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+_CHUNK_NUMBERS = 4_000_000  # random numbers that are in memory at one time: 32 MB
+
+
+def bootstrap_mean(
+    values: Numbers, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean.
+
+    Args:
+        values: One number per item; their order does not matter.
+        confidence: Share of the resampled means inside the interval, between 0 and 1.
+        resamples: Number of resamples.
+        seed: Seed of the resampling; the same input gives the same interval.
+
+    Returns:
+        Low and high end, in the unit of ``values``. Equal values give an interval of width zero.
+
+    Raises:
+        InputError: No value, one that is not finite, more than one axis, or an option out of range.
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"bootstrap: confidence must lie between 0 and 1, got {confidence!r}")
+    means = _resampled_means(_numbers(values, "values"), _count(resamples, "resamples"), np.random.default_rng(seed))
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def paired_bootstrap(
+    first: Numbers, second: Numbers, *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean difference ``first - second`` over paired items.
+
+    Item i of both must be the same query. Options, result and errors are those of :func:`bootstrap_mean`.
+    """
+    return bootstrap_mean(_differences(first, second), confidence=confidence, resamples=resamples, seed=seed)
+
+
+def paired_permutation_test(first: Numbers, second: Numbers, *, permutations: int = 10_000, seed: int = 0) -> float:
+    """Two-sided sign-flip test of the mean difference of paired items.
+
+    Under the hypothesis that the two columns are exchangeable within each item, every difference may change
+    its sign. The result is exact (all sign patterns are counted) when there are at most ``permutations`` of
+    them; otherwise that many are drawn and the observed pattern is counted with them, so that it is never
+    zero.
+
+    Args:
+        first: One number per item.
+        second: The number of the same item under the other condition.
+        permutations: Largest number of sign patterns.
+        seed: Seed of the draw.
+
+    Returns:
+        The probability of a mean difference at least as far from zero as the observed one; 1.0 when no item
+        differs.
+
+    Raises:
+        InputError: The lengths differ, there is no item, or a number is not finite.
+    """
+    permutations = _count(permutations, "permutations")
+    differences = _differences(first, second)
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    if not sizes.size:
+        return 1.0
+    # Sums in another order differ by rounding; patterns that tie with the observed one must count.
+    threshold = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
+    items = int(counts.sum())
+    if items < permutations.bit_length():
+        signs = 1 - 2 * (np.arange(2**items)[:, None] >> np.arange(items) & 1)
+        return float(np.mean(np.abs(signs @ np.repeat(sizes, counts)) >= threshold))
+    generator = np.random.default_rng(seed)
+    extreme = 0
+    for rows in _chunks(permutations, sizes.size):
+        positive = generator.binomial(counts, 0.5, size=(rows, sizes.size))
+        extreme += int(np.count_nonzero(np.abs((2 * positive - counts) @ sizes) >= threshold))
+    return (1 + extreme) / (1 + permutations)
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """A paired comparison: mean difference, its 95 % interval, the p value, the number of items."""
+
+    difference: float
+    ci95: tuple[float, float]
+    p_value: float
+    n: int
+
+
+def paired_test(first: Numbers, second: Numbers, *, seed: int = 0) -> PairedResult:
+    """Compare paired items: :func:`paired_bootstrap` and :func:`paired_permutation_test` in one call."""
+    differences = _differences(first, second)
+    return PairedResult(
+        difference=float(differences.mean()),
+        ci95=paired_bootstrap(first, second, seed=seed),
+        p_value=paired_permutation_test(first, second, seed=seed),
+        n=differences.size,
+    )
+
+
+def holm(p_values: Numbers) -> list[float]:
+    """Adjust p values for the number of tests by Holm's step-down method (family-wise error).
+
+    Args:
+        p_values: The p values of one family of tests.
+
+    Returns:
+        The adjusted p values in the order of the input; each is at least its p value and at most 1.
+
+    Raises:
+        InputError: There is no p value, or one lies outside [0, 1].
+    """
+    values = _numbers(p_values, "p_values")
+    if values.min() < 0 or values.max() > 1:
+        raise InputError(f"holm: p values must lie in [0, 1], got {values.min():g} to {values.max():g}")
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(values.size, 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
+    return [float(value) for value in adjusted]
+
+
+def _resampled_means(values: Floats, resamples: int, generator: np.random.Generator) -> Floats:
+    """Means of samples with replacement, [resamples]."""
+    levels, counts = np.unique(values, return_counts=True)
+    means = []
+    # A resample is described by how often it holds each level. With few levels (right or wrong) drawing these
+    # numbers is far cheaper than drawing items; with many it is the other way round.
+    if 20 * levels.size <= values.size:
+        for rows in _chunks(resamples, levels.size):
+            drawn = generator.multinomial(values.size, counts / values.size, size=rows)
+            means.append(drawn @ levels / values.size)
+    else:
+        ordered = np.sort(values)
+        for rows in _chunks(resamples, values.size):
+            means.append(ordered[generator.integers(values.size, size=(rows, values.size))].mean(axis=1))
+    # Rounding must not carry a mean outside of the values: the interval of equal values has no width.
+    return np.clip(np.concatenate(means), levels[0], levels[-1])
+
+
+def _chunks(rows: int, row_size: int) -> Iterator[int]:
+    """Split ``rows`` so that each part times ``row_size`` stays near the memory budget."""
+    step = max(1, _CHUNK_NUMBERS // row_size)
+    for start in range(0, rows, step):
+        yield min(step, rows - start)
+
+
+def _differences(first: Numbers, second: Numbers) -> Floats:
+    left, right = _numbers(first, "first"), _numbers(second, "second")
+    if left.size != right.size:
+        raise InputError(
+            f"paired comparison: {left.size} and {right.size} items; pass the same items in the same order"
+        )
+    return left - right
+
+
+def _numbers(values: Numbers, name: str) -> Floats:
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not a list of numbers ({error}); pass one number per item") from error
+    if numbers.ndim != 1 or not numbers.size:
+        raise InputError(f"{name}: expected one number per item, got shape {numbers.shape}; pass at least one item")
+    if not np.isfinite(numbers).all():
+        position = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise InputError(f"{name}: item {position} is {numbers[position]}; leave out items without a value")
+    return numbers
+
+
+def _count(value: int, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
