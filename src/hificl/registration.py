@@ -1,7 +1,7 @@
 """Make HiFICL known to PEFT: at once if PEFT is loaded, else in the moment in which it is.
 
-PEFT has no entry points. A finder that waits for the import of ``peft`` and then removes itself keeps ``import hificl``
-cheap and lets ``PeftModel.from_pretrained`` find the method in any import order.
+PEFT has no entry points. A finder that waits for the import of ``peft`` and then removes itself keeps
+``import hificl`` cheap and lets ``PeftModel.from_pretrained`` find the method in any import order.
 """
 
 from __future__ import annotations
@@ -33,34 +33,43 @@ def register() -> None:
 
 
 class _RegisteringLoader(importlib.abc.Loader):
-    """Loads ``peft`` with its own loader, then registers."""
+    """Loads ``peft`` with its own loader, then takes the finder out of the way and registers."""
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: importlib.abc.Loader, finder: _PeftFinder) -> None:
+        self.loader, self.finder = loader, finder
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        if self.finder in sys.meta_path:
+            sys.meta_path.remove(self.finder)
+        module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
-        module.__loader__ = self.loader
         self.loader.exec_module(module)
-        register()
+        if "hificl.tuner" not in sys.modules:  # else it is being imported right now, and registers at its end
+            register()
 
 
 class _PeftFinder(importlib.abc.MetaPathFinder):
-    """Waits for the first import of ``peft`` and takes itself out of the way."""
+    """Hands out a registering loader for ``peft``. Asking is not importing: many only look."""
+
+    def __init__(self) -> None:
+        self.asking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "peft":
+        if fullname != "peft" or self.asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self.asking = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self.asking = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _RegisteringLoader(spec.loader)
+            spec.loader = _RegisteringLoader(spec.loader, self)
         return spec
 
 

@@ -51,10 +51,12 @@ class MaskDerivedPositions:
         visible = key_visibility(mask)
         if visible is None or tokens is None:
             return None
+        padding = visible.long().argmax(dim=1, keepdim=True)
+        if not torch.compiler.is_compiling() and not padding.any():
+            return None  # whatever the model counts by itself (from 2, in some families) is right
         if told is None:
             keys = visible.shape[1]
             told = torch.arange(keys - tokens.shape[1], keys, device=visible.device)[None]
-        padding = visible.long().argmax(dim=1, keepdim=True)
         return args, {**kwargs, "position_ids": (told - padding).clamp(min=0)}
 
 

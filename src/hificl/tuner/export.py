@@ -1,0 +1,132 @@
+"""Hand an adapter to those who cannot run it: as a PEFT prefix, where a prefix can express it exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hificl.errors import InputError
+from hificl.tuner.layer import HiFICLLayer
+from hificl.tuner.pairs import Pairs
+from hificl.tuner.sites import live_config, text_decoder
+
+
+def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
+    """Say why a key-value prefix cannot express these pairs, or None if it can."""
+    site = layer.site
+    if site.is_cross_attention:
+        return f"{site.name} is cross-attention, which has no key-value cache of its own"
+    if pairs.additive or pairs.unmasked_mass:
+        return "a prefix is one joint softmax, so mixing='additive' and compat='official' have no prefix"
+    if isinstance(pairs.score_offset, Tensor) or pairs.score_offset != 0.0:
+        return "a prefix has no score offsets"
+    if site.heads != site.kv_heads and share != "kv":
+        return (
+            f"{site.name} has {site.heads} query heads on {site.kv_heads} key-value heads and its pairs are per query "
+            "head; a prefix has one pair per key-value head. Train with share='kv' for an adapter that can be exported"
+        )
+    return None
+
+
+def rotate(key: Tensor, shift: int, decoder: nn.Module) -> Tensor:
+    """Rotate keys [kv_heads virtual head_dim] by ``shift`` positions, with the decoder's own rotary embedding.
+
+    A prefix takes the first positions, which moves every query by the number of pairs; rotating the keys by as much
+    keeps all scores. Keys of a model without rotary embedding are returned as they are.
+    """
+    embedding = getattr(decoder, "rotary_emb", None)
+    if embedding is None:
+        return key
+    place = torch.tensor([[shift]], device=key.device)
+    cosine, sine = embedding(key, place)
+    if cosine.dim() != 3 or cosine.shape[0] != 1:
+        raise InputError("this model computes positions on several axes (M-RoPE); a prefix cannot shift them")
+    size = cosine.shape[-1]
+    turned, rest = key[..., :size], key[..., size:]
+    half = size // 2
+    swapped = torch.cat([-turned[..., half:], turned[..., :half]], dim=-1)
+    return torch.cat([turned * cosine[0] + swapped * sine[0], rest], dim=-1)
+
+
+def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
+    """Turn an adapter into the tensor of a PEFT prefix.
+
+    Args:
+        model: A PEFT model with a HiFICL adapter.
+        adapter_name: Which one.
+
+    Returns:
+        PEFT's ``prompt_embeddings``, [virtual, layers 2 kv_heads head_dim] float32, keys rotated (:func:`rotate`).
+
+    Raises:
+        InputError: No prefix expresses this adapter exactly; the message gives the reason.
+    """
+    config: Any = model.peft_config[adapter_name]  # type: ignore[union-attr, index]
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
+    decoder = text_decoder(base)
+    layers = [module for module in decoder.modules() if isinstance(module, HiFICLLayer)]
+    layers = [layer for layer in layers if adapter_name in layer.hificl_kv]
+    depth = live_config(decoder).num_hidden_layers
+    if len(layers) != depth:
+        raise InputError(f"the adapter has pairs in {len(layers)} of {depth} layers; a prefix needs them in all")
+    rows = []
+    for layer in layers:
+        pairs: Pairs = layer.hificl_kv[adapter_name]()
+        refusal = prefix_refusal(layer, pairs, config.share)
+        if refusal:
+            raise InputError(f"cannot export to a prefix: {refusal}")
+        groups = layer.site.heads // layer.site.kv_heads
+        key, value = pairs.key.detach()[::groups].float(), pairs.value.detach()[::groups].float()
+        if key.shape[-1] != value.shape[-1]:
+            raise InputError(f"cannot export to a prefix: {layer.site.name} has values of another size than its keys")
+        rows += [rotate(key, config.num_virtual_tokens, decoder), value]
+    return torch.stack(rows).permute(2, 0, 1, 3).flatten(1).contiguous()
+
+
+def export_prefix(model: nn.Module, output: Path | str, adapter_name: str = "default") -> dict[str, Any]:
+    """Write an adapter as a PEFT prefix-tuning adapter that gives the same outputs.
+
+    Args:
+        model: A PEFT model with a HiFICL adapter.
+        output: Folder to write ``adapter_config.json`` and ``adapter_model.safetensors`` to; it is made.
+        adapter_name: Which adapter.
+
+    Returns:
+        What was written: ``format``, ``num_virtual_tokens``, ``layers``, ``kv_heads``, ``head_dim``, ``path``.
+
+    Raises:
+        InputError: See :func:`prefix_tensor`; nothing is written then.
+    """
+    from peft import PrefixTuningConfig
+
+    prefix = prefix_tensor(model, adapter_name)
+    told: Any = model.peft_config[adapter_name]  # type: ignore[union-attr, index]
+    site = next(module.site for module in model.modules() if isinstance(module, HiFICLLayer))
+    decoder = text_decoder(model.get_base_model())  # type: ignore[operator]
+    depth = live_config(decoder).num_hidden_layers
+    config = PrefixTuningConfig(
+        task_type=told.task_type or "CAUSAL_LM",
+        num_virtual_tokens=told.num_virtual_tokens,
+        num_layers=depth,
+        token_dim=site.kv_heads * site.head_dim,
+        num_attention_heads=site.kv_heads,
+        num_transformer_submodules=1,
+        base_model_name_or_path=told.base_model_name_or_path,
+        inference_mode=True,
+    )
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"prompt_embeddings": prefix}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(str(folder))
+    return {
+        "format": "peft-prefix",
+        "num_virtual_tokens": told.num_virtual_tokens,
+        "layers": depth,
+        "kv_heads": site.kv_heads,
+        "head_dim": site.head_dim,
+        "path": str(folder),
+    }

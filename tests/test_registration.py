@@ -1,0 +1,87 @@
+"""PEFT finds the method in every order of imports, and `import hificl` stays light: each in a fresh process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TABLE = "from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING as table; assert 'HIFICL' in table, list(table)"
+ORDERS = {
+    "peft first": "import peft, hificl",
+    "hificl first": "import hificl, peft",
+    "a name of ours first": "import hificl; hificl.HiFICLConfig",
+    "a module of ours first": "import hificl.tuner.config",
+    "somebody looks for peft in between": (
+        "import hificl, importlib.util as u; assert u.find_spec('peft'); assert u.find_spec('peft'); import peft"
+    ),
+    "transformers looks for peft": "import hificl, transformers.utils as t; assert t.is_peft_available(); import peft",
+}
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+def test_any_order_registers_and_leaves_no_finder(order: str) -> None:
+    run(f"{order}\n{TABLE}\nimport sys; assert not [f for f in sys.meta_path if 'hificl' in type(f).__module__]")
+
+
+def test_a_later_peft_with_its_own_method_is_left_alone() -> None:
+    own = "import peft; from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING as table; table['HIFICL'] = 'theirs'"
+    run(f"{own}; import hificl; assert table['HIFICL'] == 'theirs'")
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = "[name for name in ('torch', 'transformers', 'peft', 'numpy', 'PIL') if name in sys.modules]"
+    assert run(f"import sys, hificl; print({heavy})").strip() == "[]"
+
+
+def test_import_is_quick_once_the_others_are_there() -> None:
+    """The limit of 0.3 s stands in the product's laws; a machine under load gets the best of three tries."""
+    code = (
+        "import torch, transformers, peft, time; t = time.perf_counter(); import hificl; print(time.perf_counter() - t)"
+    )
+    assert min(float(run(code)) for _ in range(3)) <= 0.3
+
+
+@pytest.mark.parametrize(
+    "module", ["hificl.metrics", "hificl.statistics", "hificl.data", "hificl.tasks", "hificl.records"]
+)
+def test_these_work_without_torch(module: str) -> None:
+    block = "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'peft', 'tokenizers')))"
+    run(f"{block}\nimport {module}")
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    import hificl
+
+    with pytest.raises(AttributeError, match="has no attribute 'virtual_atention'"):
+        _ = hificl.virtual_atention
+
+
+def test_public_names() -> None:
+    """A snapshot: whoever changes it changes what others rely on, and says so in the changelog."""
+    import hificl
+
+    assert hificl.__all__ == [
+        "BACKBONES",
+        "METHODS",
+        "TASKS",
+        "Example",
+        "HiFICLConfig",
+        "HiFICLModel",
+        "__version__",
+        "evaluate",
+        "load",
+        "load_backbone",
+        "metrics",
+        "statistics",
+        "train",
+        "virtual_attention",
+    ]
+    assert all(getattr(hificl, name) is not None for name in hificl.__all__)
