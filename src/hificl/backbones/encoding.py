@@ -1,0 +1,162 @@
+"""From an example to token ids: the prompt as evaluation sees it, and the answer appended as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hificl.backbones.backbone import Backbone
+from hificl.backbones.prompts import Round, render
+from hificl.backbones.tokens import continuation
+from hificl.data import Example, load_image
+from hificl.errors import InputError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example, ready to be put into a batch."""
+
+    input_ids: list[int]
+    """Token ids of the prompt, images expanded to their places, never truncated."""
+
+    answer_ids: list[int]
+    """Token ids of the answer and its end marker; empty when there is no answer."""
+
+    inputs: Mapping[str, Tensor]
+    """What the processor returned besides the ids: pixels, grids, masks, token types, each for this sample."""
+
+    id: str
+    """Id of the example."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer together."""
+        return len(self.input_ids) + len(self.answer_ids)
+
+
+def encode(
+    backbone: Backbone, example: Example, *, demonstrations: Sequence[Example] = (), answer: str | None = None
+) -> Encoded:
+    """Render and tokenise one example.
+
+    Args:
+        backbone: The model's processor, prompt form and limits.
+        example: The query. Its answers are not read.
+        demonstrations: Earlier rounds of the same prompt, each with its first answer.
+        answer: The training target. Its ids and the end marker are appended as ids; the prompt's ids stay exactly
+            those of evaluation.
+
+    Returns:
+        Token ids and the tensors of this sample.
+
+    Raises:
+        InputError: an unreadable image, images for a text-only model, an image mark inside a text, a demonstration
+            without answer, an answer that tokenises to nothing, or more tokens than the context holds. The message
+            names the sample.
+    """
+    shown = [*demonstrations, example]
+    rounds = [Round(len(one.images), one.question, _first_answer(one)) for one in demonstrations]
+    rounds.append(Round(len(example.images), example.question))
+    _refuse_marks(backbone, shown, rounds)
+    images = [
+        load_image(image, place=f"sample {one.id!r}, image {index}")
+        for one in shown
+        for index, image in enumerate(one.images, start=1)
+    ]
+    if images and not backbone.takes_images:
+        raise InputError(f"sample {example.id!r} has images and {backbone.name} reads text only; use another backbone.")
+    text = render(backbone.prompt, rounds, backbone.chat())
+    inputs = _process(backbone, text, images, example.id)
+    prompt_ids = inputs.pop("input_ids")[0].tolist()
+    answer_ids = [] if answer is None else _answer_ids(backbone, text, answer, example.id)
+    encoded = Encoded(prompt_ids, answer_ids, inputs, example.id)
+    check_context(backbone, encoded.length, example.id, shots=len(demonstrations))
+    return encoded
+
+
+def check_context(backbone: Backbone, length: int, sample: str, *, shots: int = 0) -> None:
+    """Refuse a sequence of ``length`` tokens that the context does not hold.
+
+    Raises:
+        InputError: with the length, the limit and the sample.
+    """
+    limit = backbone.context_limit
+    if length > limit:
+        remedy = f"use fewer than {shots} shots" if shots else "shorten the question or use fewer or smaller images"
+        raise InputError(
+            f"sample {sample!r}: the sequence has {length} tokens and the context of {backbone.name} holds {limit}; "
+            f"{remedy}."
+        )
+
+
+def _first_answer(demonstration: Example) -> str:
+    if not demonstration.answers or not demonstration.answers[0].strip():
+        raise InputError(
+            f"sample {demonstration.id!r} is a demonstration and has no answer; give it one or leave it out."
+        )
+    return demonstration.answers[0]
+
+
+def _refuse_marks(backbone: Backbone, shown: Sequence[Example], rounds: Sequence[Round]) -> None:
+    """A mark inside a text would count as one image more than there are."""
+    mark = getattr(backbone.processor, "image_token", None) or (None if backbone.prompt.chat else backbone.prompt.image)
+    for example, round_ in zip(shown, rounds, strict=True):
+        for text in (round_.question, round_.answer or ""):
+            if mark and mark in text:
+                raise InputError(
+                    f"sample {example.id!r}: the text {text!r} contains the image mark {mark!r}; remove it, "
+                    "images are given in the list `images`."
+                )
+
+
+def _process(backbone: Backbone, text: str, images: list[Any], sample: str) -> dict[str, Tensor]:
+    """Run the processor on one prompt; all tensors have the sample (or its images, patches) on axis 0."""
+    tokenizer = backbone.tokenizer
+    try:
+        if backbone.family.interleaved:
+            made = backbone.processor(text=[_interleave(text, backbone.prompt.image, images)], return_tensors="pt")
+        else:
+            bos = tokenizer.bos_token
+            made = backbone.processor(
+                text=[text.removesuffix(backbone.family.processor_appends)],
+                **({"images": [images]} if images else {}),
+                # Exactly one begin mark, whether the prompt form, the chat template or the tokenizer writes it.
+                add_special_tokens=not (bos and text.startswith(bos)),
+                return_tensors="pt",
+                truncation=False,
+                padding=False,
+            )
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"sample {sample!r}: the processor of {backbone.name} refused the prompt ({error}); "
+            "check the number of images and the prompt form."
+        ) from error
+    # The mask follows from the lengths; labels (some processors make them) follow from the answer.
+    dropped = ("attention_mask", "labels")
+    return {key: value for key, value in made.items() if torch.is_tensor(value) and key not in dropped}
+
+
+def _interleave(text: str, mark: str, images: list[Any]) -> list[Any]:
+    pieces: list[Any] = []
+    waiting = iter(images)
+    for index, piece in enumerate(text.split(mark)):
+        if index:
+            pieces.append(next(waiting))
+        if piece:
+            pieces.append(piece)
+    return pieces
+
+
+def _answer_ids(backbone: Backbone, prompt: str, answer: str, sample: str) -> list[int]:
+    tokenizer = backbone.tokenizer
+    ids = continuation(tokenizer, prompt, backbone.answer_text(answer)) if answer.strip() else []
+    if not tokenizer.decode(ids, skip_special_tokens=True).strip():
+        raise InputError(
+            f"sample {sample!r}: the answer {answer!r} tokenises to nothing with the tokenizer of {backbone.name}; "
+            "give an answer of words or leave the sample out."
+        )
+    return [*ids, *backbone.end_ids]

@@ -1,0 +1,32 @@
+"""Build a model of a published size without its weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+
+from hificl.backbones.family import Family
+from hificl.errors import InputError
+
+
+def build_on_meta(family: Family) -> PreTrainedModel:
+    """The model of ``family.geometry`` on the meta device: every shape, no memory.
+
+    Raises:
+        InputError: the family has no fixed geometry.
+    """
+    if not family.geometry:
+        raise InputError(f"family {family.name!r} has no fixed geometry; load a checkpoint instead.")
+    values = copy.deepcopy(_plain(family.geometry))
+    config = AutoConfig.for_model(values.pop("model_type"), **values)
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForImageTextToText.from_config(config)
+    return model.requires_grad_(False).eval()
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value

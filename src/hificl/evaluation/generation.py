@@ -1,0 +1,186 @@
+"""Greedy answers in batches: left padding, key-value cache, stop tokens, prompts cut off by length."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from hificl.backbones import Backbone, collate
+from hificl.data import Example
+from hificl.errors import InputError, RunError
+from hificl.evaluation.estimate import Estimate, estimate_size
+from hificl.evaluation.progress import Progress
+from hificl.evaluation.queries import Queries
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Answers in the order of the examples, and how they were made."""
+
+    texts: list[str]
+    """One answer per example, cut at the stop words and stripped; it may be empty."""
+
+    demonstration_ids: list[list[str]]
+    """Ids of the demonstrations of each example, in prompt order."""
+
+    estimate: Estimate
+    """Tokens, memory and batch size, as estimated before the start."""
+
+    smallest_batch: int
+    """The batch size in the end: smaller than the estimate's when the memory of the GPU ran out."""
+
+    seconds: float
+    """Wall time from the first image to the last answer."""
+
+
+def generate_answers(
+    backbone: Backbone,
+    model: Any,
+    examples: Sequence[Example],
+    *,
+    shots: int = 0,
+    demonstrations: Sequence[Example] = (),
+    seed: int = 0,
+    batch_size: int | None = None,
+    max_new_tokens: int | None = None,
+) -> Generated:
+    """Answer examples greedily; the same ones in any order and batch get the same prompts.
+
+    Args:
+        backbone: Processor, prompt form, stop words.
+        model: The backbone's model, or one with an adapter on it. It is in eval mode meanwhile.
+        examples: The queries. Their answers are not read and may be absent.
+        shots: Demonstrations per query.
+        demonstrations: Support set from which they are drawn, seeded per query, never the query itself.
+        seed: Seed of that draw.
+        batch_size: Queries per batch; None chooses from the memory estimate.
+        max_new_tokens: Most tokens of one answer; None takes the family's number.
+
+    Raises:
+        InputError: A bad example or option; the message names the sample. Nothing was generated then.
+        RunError: Generation failed, or the memory does not hold a single query; the message names the samples.
+    """
+    started = time.perf_counter()
+    limit = backbone.family.generation.max_new_tokens if max_new_tokens is None else max_new_tokens
+    if limit < 1:
+        raise InputError(f"max_new_tokens is {limit}; give 1 or more.")
+    queries = Queries(backbone, examples, shots=shots, demonstrations=demonstrations, seed=seed, new_tokens=limit)
+    estimate = estimate_size(backbone, queries, new_tokens=limit, batch_size=batch_size)
+    logger.info("%s: %s", backbone.name, estimate)
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        texts, smallest = _answer_all(backbone, model, queries, estimate)
+    finally:
+        for module in training:
+            module.training = True
+    ids = [[one.id for one in drawn] for drawn in queries.demonstrations]
+    return Generated(texts, ids, estimate, smallest, time.perf_counter() - started)
+
+
+def _answer_all(backbone: Backbone, model: Any, queries: Queries, estimate: Estimate) -> tuple[list[str], int]:
+    """Answer all queries, longest first, so that a batch too large for the memory shows at once."""
+    order = sorted(range(len(queries)), key=lambda index: (-queries.lengths[index], index))
+    texts = [""] * len(queries)
+    size, position = estimate.batch_size, 0
+    with Progress(len(queries), "answers") as progress:
+        while position < len(order):
+            rows = order[position : position + size]
+            answers = _answer_batch(backbone, model, queries, rows, estimate.new_tokens)
+            if answers is None:
+                if len(rows) == 1:
+                    raise RunError(
+                        f"sample {queries.examples[rows[0]].id!r}: its {queries.lengths[rows[0]]} tokens do not fit "
+                        "into the memory of the GPU; use fewer shots, smaller images or a smaller dtype."
+                    )
+                size = max(1, len(rows) // 2)
+                logger.warning("out of GPU memory: going on with batches of %d", size)
+                torch.cuda.empty_cache()
+                continue
+            for index, answer in zip(rows, answers, strict=True):
+                texts[index] = answer
+            position += len(rows)
+            progress.advance(len(rows))
+    return texts, size
+
+
+def _answer_batch(
+    backbone: Backbone, model: Any, queries: Queries, rows: list[int], new_tokens: int
+) -> list[str] | None:
+    """Answer a few queries in one batch; None when the memory of the GPU ran out."""
+    batch = collate(backbone, [queries.encoded(index) for index in rows], padding_side="left")
+    device, stops = next(model.parameters()).device, _stop_ids(backbone, model)
+    try:
+        inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+        with torch.no_grad():
+            output = model.generate(
+                **inputs,
+                generation_config=_generation_config(stops, backbone.pad_id, new_tokens),
+                stopping_criteria=StoppingCriteriaList([_EndMarker(backbone.end_ids)]),
+            )
+    except torch.OutOfMemoryError:
+        return None
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        names = ", ".join(repr(queries.examples[index].id) for index in rows)
+        raise RunError(f"generation failed for the samples {names}: {type(error).__name__}: {error}") from error
+    prompt_length = inputs["input_ids"].shape[1]
+    return [_read_answer(backbone, stops, row) for row in output[:, prompt_length:].tolist()]
+
+
+def _generation_config(stops: list[int], pad_id: int, new_tokens: int) -> GenerationConfig:
+    """Plain greedy decoding: what a checkpoint recommends for chatting (penalties, sampling) does not apply."""
+    return GenerationConfig(
+        max_new_tokens=new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=50,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        use_cache=True,
+        eos_token_id=stops or None,
+        pad_token_id=pad_id,
+    )
+
+
+def _stop_ids(backbone: Backbone, model: Any) -> list[int]:
+    """Tokens that end an answer besides the end marker: the end-of-text tokens of the model and of the tokenizer."""
+    own = model.generation_config.eos_token_id
+    ids = {int(token) for token in (own if isinstance(own, list) else [own]) if token is not None}
+    if backbone.tokenizer.eos_token_id is not None:
+        ids.add(int(backbone.tokenizer.eos_token_id))
+    return sorted(ids)
+
+
+class _EndMarker(StoppingCriteria):
+    """Stops a row whose last tokens are the end marker of the prompt form, one token or several."""
+
+    def __init__(self, marker: tuple[int, ...]) -> None:
+        self.marker = torch.tensor(marker)
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        marker = self.marker.to(input_ids.device)
+        return (input_ids[:, -len(marker) :] == marker).all(dim=1)
+
+
+def _read_answer(backbone: Backbone, stops: list[int], new_ids: list[int]) -> str:
+    """Cut at the end marker and the stop tokens, decode, cut at the stop words, strip."""
+    marker = list(backbone.end_ids)
+    for index in range(len(new_ids)):
+        if new_ids[index] in stops or new_ids[index : index + len(marker)] == marker:
+            new_ids = new_ids[:index]
+            break
+    text = backbone.tokenizer.decode(new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
+    for word in backbone.family.generation.stop_words:
+        text = text.split(word, 1)[0]
+    return str(text).strip()

@@ -1,0 +1,104 @@
+"""Prompt forms: what they render, what they refuse, how they are stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hificl.backbones.embedded import EMBEDDED
+from hificl.backbones.prompts import PromptForm, Round, chat_seam, render
+from hificl.errors import InputError
+
+FORM = PromptForm(
+    name="f",
+    start="<s>",
+    head="Do it.\n",
+    question="{images}Q {question} A:",
+    answer=" {answer}",
+    separator="#",
+    image="@",
+)
+
+
+def chat(messages: list[dict[str, Any]], add_generation_prompt: bool) -> str:
+    def show(part: dict[str, str]) -> str:
+        return "@" if part["type"] == "image" else part["text"]
+
+    turns = "".join(f"[{one['role']}] {''.join(map(show, one['content']))}<e>" for one in messages)
+    return turns + ("[assistant]" if add_generation_prompt else "")
+
+
+def test_rounds_follow_each_other_and_the_query_stops_where_the_answer_begins() -> None:
+    rounds = [Round(2, "one?", "yes"), Round(0, "two?", "no"), Round(1, "three?")]
+    assert render(FORM, rounds) == "<s>Do it.\n@@Q one? A: yes#Q two? A: no#@Q three? A:"
+
+
+def test_embedded_form_is_the_text_that_the_model_was_pretrained_on() -> None:
+    rounds = [Round(1, "which?", "red"), Round(1, "what?")]
+    assert render(EMBEDDED.prompt, rounds) == "<s><image> which? A: red\n<image> what? A:"
+
+
+def test_marks_inside_a_question_stay_text() -> None:
+    rounds = [Round(1, "{answer} {images} {x}?", "{question}"), Round(1, "q")]
+    assert render(FORM, rounds) == "<s>Do it.\n@Q {answer} {images} {x}? A: {question}#@Q q A:"
+
+
+def test_unknown_marks_of_a_template_stay_text() -> None:
+    form = dataclasses.replace(FORM, question="{images}{sic} {question}:")
+    assert render(form, [Round(0, "q")]) == "<s>Do it.\n{sic} q:"
+
+
+def test_chat_form_writes_turns_with_images_first_and_the_head_once() -> None:
+    form = PromptForm(name="c", chat=True, head="Do it. ", question="{question}", answer="{answer}")
+    rounds = [Round(1, "one?", "yes"), Round(2, "two?")]
+    assert render(form, rounds, chat) == "[user] @Do it. one?<e>[assistant] yes<e>[user] @@two?<e>[assistant]"
+
+
+def test_chat_seam_is_what_the_template_writes_around_an_answer() -> None:
+    form = PromptForm(name="c", chat=True, question="{question}", answer="{answer}")
+    assert chat_seam(form, chat) == (" ", "<e>")
+
+
+def test_chat_seam_is_empty_when_an_answered_turn_opens_otherwise() -> None:
+    form = PromptForm(name="c", chat=True, question="{question}", answer="{answer}")
+    assert chat_seam(form, lambda messages, opens: "think:" if opens else "answer") == ("", "")
+
+
+def test_chat_form_without_template_is_refused() -> None:
+    with pytest.raises(InputError, match="'c' needs a chat template"):
+        render(PromptForm(name="c", chat=True), [Round(1, "q")])
+
+
+@pytest.mark.parametrize(
+    "field, value, lacks",
+    [("question", "{images} what?", "{question}"), ("question", "{question}", "{images}"), ("answer", "x", "{answer}")],
+)
+def test_templates_without_their_mark_are_refused(field: str, value: str, lacks: str) -> None:
+    with pytest.raises(InputError, match=f"'f': {field} .* lacks {lacks}"):
+        dataclasses.replace(FORM, **{field: value})
+
+
+def test_stored_form_comes_back_equal_with_the_same_hash() -> None:
+    again = PromptForm.from_dict(FORM.to_dict())
+    assert again == FORM
+    assert again.hash == FORM.hash
+
+
+def test_hash_is_the_same_on_every_machine() -> None:
+    """A changed value here means that adapters stored before would warn."""
+    assert EMBEDDED.prompt.hash == "c758d5cb5d039962"
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PromptForm)])
+def test_every_field_changes_the_hash(field: str) -> None:
+    value = getattr(FORM, field)
+    changed = not value if isinstance(value, bool) else value + "+"
+    assert dataclasses.replace(FORM, **{field: changed}).hash != FORM.hash
+
+
+@pytest.mark.parametrize("values, named", [({"name": "x", "qestion": ""}, "'qestion'"), ({"chat": True}, "'name'")])
+def test_unknown_or_missing_fields_are_named(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        PromptForm.from_dict(values)

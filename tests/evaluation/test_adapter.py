@@ -1,0 +1,47 @@
+"""Adapters in words of a record."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from hificl.backbones import Backbone, load_backbone
+from hificl.evaluation.adapter import describe_adapter
+
+
+@pytest.fixture
+def adapted(backbone: Backbone) -> PeftModel:
+    torch.manual_seed(0)
+    config = LoraConfig(r=3, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    return get_peft_model(load_backbone(backbone.name, device="cpu").model, config)
+
+
+def test_plain_model_has_none(backbone: Backbone) -> None:
+    assert describe_adapter(backbone.model) == []
+
+
+def test_active_adapter_is_described_in_json(adapted: PeftModel) -> None:
+    (described,) = json.loads(json.dumps(describe_adapter(adapted)))
+    assert described["name"] == "default"
+    assert described["config"]["r"] == 3
+    assert described["config"]["target_modules"] == ["q_proj", "v_proj"]
+
+
+def test_only_active_adapters_count(adapted: PeftModel) -> None:
+    adapted.add_adapter("other", LoraConfig(r=5, target_modules=["k_proj"]))
+    assert [one["name"] for one in describe_adapter(adapted)] == ["default"]
+    adapted.set_adapter("other")
+    assert [one["config"]["r"] for one in describe_adapter(adapted)] == [5]
+
+
+def test_hash_is_that_of_the_tensors(adapted: PeftModel) -> None:
+    (before,) = describe_adapter(adapted)
+    assert describe_adapter(adapted) == [before]
+    parameter = next(value for name, value in adapted.named_parameters() if "lora_A" in name)
+    parameter.data.view(-1)[3] += 1e-3
+    (after,) = describe_adapter(adapted)
+    assert after["hash"] != before["hash"]
+    assert after["config"] == before["config"]
