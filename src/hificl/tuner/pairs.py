@@ -27,45 +27,47 @@ class Pairs(NamedTuple):
     unmasked_mass: bool
 
 
-class Factors(nn.Module):
-    """One [heads rows columns] matrix, learned whole or as a product of two factors."""
-
-    def __init__(self, heads: int, rows: int, columns: int, rank: int | None, scale: float) -> None:
-        super().__init__()
-        if rank is None:
-            self.whole = nn.Parameter(torch.randn(heads, rows, columns) * scale)
-        else:
-            self.a = nn.Parameter(torch.randn(heads, rows, rank))
-            self.b = nn.Parameter(torch.randn(heads, rank, columns) * scale)
-
-    def forward(self) -> Tensor:
-        """Return the matrix, [heads rows columns]."""
-        return self.whole if hasattr(self, "whole") else self.a @ self.b
-
-
 class VirtualPairs(nn.Module):
-    """The pairs of one adapter at one site. It is *called*, so that hooks (offload, sharding) run."""
+    """The pairs of one adapter at one site. It is *called*, so that hooks (offload, sharding) run.
+
+    Keys and values are each one ``_full`` parameter, or the product of a ``_left`` and a ``_right`` one. The names are
+    long on purpose: PEFT drops every entry whose path has the name of another adapter in it.
+    """
 
     def __init__(self, site: Site, config: HiFICLConfig) -> None:
         super().__init__()
         heads = site.heads if config.share == "query" else site.kv_heads
-        virtual = config.num_virtual_tokens
-        value_scale = 0.0 if config.init_weights else 0.1
         self.repeats = site.heads // heads
-        self.key = Factors(heads, virtual, site.head_dim, config.r if config.factorize_key else None, 0.01)
-        self.value = Factors(heads, virtual, site.value_dim, config.r if config.factorize_value else None, value_scale)
         self.constant_offset = float(config.init_score_offset)
-        if config.learn_score_offset:
-            self.score_offset = nn.Parameter(torch.full((heads, virtual), self.constant_offset))
         self.additive = config.mixing == "additive"
         self.unmasked_mass = config.compat == "official"
+        shape = (heads, config.num_virtual_tokens)
+        self._add("key", *shape, site.head_dim, config.r if config.factorize_key else None, 0.01)
+        value_scale = 0.0 if config.init_weights else 0.1
+        self._add("value", *shape, site.value_dim, config.r if config.factorize_value else None, value_scale)
+        if config.learn_score_offset:
+            self.score_offset = nn.Parameter(torch.full(shape, self.constant_offset))
+
+    def _add(self, name: str, heads: int, virtual: int, size: int, rank: int | None, scale: float) -> None:
+        if rank is None:
+            self.register_parameter(f"{name}_full", nn.Parameter(torch.randn(heads, virtual, size) * scale))
+        else:
+            self.register_parameter(f"{name}_left", nn.Parameter(torch.randn(heads, virtual, rank)))
+            self.register_parameter(f"{name}_right", nn.Parameter(torch.randn(heads, rank, size) * scale))
+
+    def _matrix(self, name: str) -> Tensor:
+        """Return keys or values, [heads virtual size]; ``heads`` are key-value heads where they are shared."""
+        full = getattr(self, f"{name}_full", None)
+        return getattr(self, f"{name}_left") @ getattr(self, f"{name}_right") if full is None else full
 
     def forward(self) -> Pairs:
         """Return the pairs of every query head."""
         offset: float | Tensor = self.constant_offset
         if hasattr(self, "score_offset"):
             offset = self.score_offset.repeat_interleave(self.repeats, dim=0).unsqueeze(1)
-        key, value = (part().repeat_interleave(self.repeats, dim=0) for part in (self.key, self.value))
+        key, value = self._matrix("key"), self._matrix("value")
+        if self.repeats > 1:
+            key, value = key.repeat_interleave(self.repeats, dim=0), value.repeat_interleave(self.repeats, dim=0)
         return Pairs(key, value, offset, self.additive, self.unmasked_mass)
 
 

@@ -7,6 +7,7 @@ attributes or its config.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -31,10 +32,15 @@ class Site:
 
 
 def text_decoder(model: nn.Module) -> nn.Module:
-    """Return the text decoder of a model (its language model, without head), or the model itself if it names none."""
+    """Return the text decoder of a model (its language model, without head), or the model itself if it names none.
+
+    What it names counts only if there is attention in it.
+    """
     get_decoder = getattr(model, "get_decoder", None)
     decoder = get_decoder() if callable(get_decoder) else None
-    return decoder if isinstance(decoder, nn.Module) else model
+    if not isinstance(decoder, nn.Module) or not any(map(calls_attention_interface, decoder.modules())):
+        return model  # some name their head
+    return decoder
 
 
 def live_config(module: nn.Module) -> Any:
@@ -55,8 +61,9 @@ def is_cross_attention(name: str, module: nn.Module) -> bool:
     told = getattr(module, "is_cross_attention", None)
     if told is not None:
         return bool(told)
-    last = name.rsplit(".", 1)[-1]
-    return "cross" in f"{last} {type(module).__name__}".lower() or last == "encoder_attn"
+    within_layer = re.split(r"\.\d+\.", name)[-1]
+    told_by_name = f"{within_layer} {type(module).__name__}".lower()
+    return any(word in told_by_name for word in ("cross", "encdec", "encoder_attn", "encoder_decoder"))
 
 
 def _first(values: Iterable[Any]) -> int | None:
@@ -113,6 +120,8 @@ def find_sites(model: nn.Module) -> dict[str, Site]:
         if not calls_attention_interface(module):
             if "attention" in type(module).__name__.lower():
                 others.append(f"{name} ({type(module).__name__})")
+        elif getattr(text_config, "is_encoder_decoder", False) and "encoder" in name.split("."):
+            continue
         elif type(live_config(module)) is type(text_config):
             sites[name] = describe(name, module)
     if not sites:

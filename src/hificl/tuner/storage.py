@@ -23,6 +23,18 @@ def place(key: str) -> tuple[str, ...]:
     return tuple(part or "" for part in found.groups()) if found else (key,)
 
 
+def _by_place(keys: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """Index entries by their place, without those that share one with another: what is ambiguous is not guessed."""
+    found: dict[tuple[str, ...], str] = {}
+    shared = set()
+    for key in keys:
+        where = place(key)
+        if where in found:
+            shared.add(where)
+        found[where] = key
+    return {where: key for where, key in found.items() if where not in shared}
+
+
 def own_entries(state: dict[str, Tensor], adapter_name: str) -> dict[str, Tensor]:
     """Select the entries of one adapter: the default of PEFT would sweep up other methods on the same model."""
     return {key: tensor for key, tensor in state.items() if f"{MARK}{adapter_name}." in key}
@@ -50,22 +62,23 @@ def match_entries(
     Raises:
         InputError: An entry is missing, or extra, or of another shape; the message names it and shows both shapes.
     """
-    ours = {place(key): key for key in stored}
-    wanted = {place(key): key for key in expected}
-    missing, extra = wanted.keys() - ours.keys(), ours.keys() - wanted.keys()
+    pairs = {key: key for key in expected.keys() & stored.keys()}
+    ours, wanted = _by_place(stored.keys() - pairs), _by_place(expected.keys() - pairs)
+    pairs |= {ours[where]: wanted[where] for where in ours.keys() & wanted.keys()}
+    missing, extra = expected.keys() - set(pairs.values()), stored.keys() - pairs.keys()
     if missing or extra:
         parts = []
         if missing:
-            parts.append(f"lacks {len(missing)} entries that the model needs ({_some(wanted[key] for key in missing)})")
+            parts.append(f"lacks {len(missing)} entries that the model needs ({_some(missing)})")
         if extra:
-            parts.append(f"has {len(extra)} entries that the model does not know ({_some(ours[key] for key in extra)})")
+            parts.append(f"has {len(extra)} entries that the model does not know ({_some(extra)})")
         raise InputError(
             f"adapter {adapter_name!r} {' and '.join(parts)}: it was made for another model or the file is damaged; "
             "load it on the base model named in its adapter_config.json"
         )
     renamed = {}
-    for where, key in ours.items():
-        name, tensor = expected[wanted[where]]
+    for key, wanted_key in pairs.items():
+        name, tensor = expected[wanted_key]
         if stored[key].shape != tensor.shape:
             raise InputError(
                 f"adapter {adapter_name!r} does not fit this model: {key} is {list(stored[key].shape)} in the file and "
