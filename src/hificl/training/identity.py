@@ -1,0 +1,104 @@
+"""What decides the result of a run, as JSON: two runs with the same identity give the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig
+from PIL import Image
+from torch import nn
+
+from hificl.backbones import Backbone
+from hificl.data import Example
+from hificl.records import content_hash
+from hificl.training.request import Request
+
+SAMPLED_VALUES = 16
+"""Values of each base tensor that enter its fingerprint."""
+
+
+def run_identity(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    request: Request,
+    *,
+    seed: int,
+    processes: int,
+    task: str | None,
+) -> dict[str, Any]:
+    """Return the identity of a run as JSON values."""
+    return {
+        "task": task,
+        "method": request.method,
+        "peft": peft_values(request.config),
+        "recipe": asdict(request.recipe),
+        "seed": seed,
+        "processes": processes,
+        "backbone": {
+            "name": backbone.name,
+            "revision": backbone.revision,
+            "prompt": backbone.prompt.to_dict(),
+            "image_settings": image_settings(backbone),
+            "weights": weights_fingerprint(backbone.model),
+            "device": backbone.device.type,
+            "dtype": str(backbone.model.dtype).removeprefix("torch."),
+        },
+        "data": {"examples": len(examples), "hash": content_hash([_example_values(example) for example in examples])},
+    }
+
+
+def peft_values(config: PeftConfig) -> dict[str, Any]:
+    """Return the fields of a PEFT config as JSON values; what PEFT fills in while it attaches is left out."""
+    later = ("base_model_name_or_path", "revision", "auto_mapping", "peft_version")
+    values = {name: value for name, value in config.to_dict().items() if name not in later}
+    plain = json.loads(json.dumps(values, default=_plain_value))
+    return dict(sorted(plain.items()))
+
+
+def image_settings(backbone: Backbone) -> dict[str, Any]:
+    """Return the settings of the image processor as JSON values; empty for a text-only backbone."""
+    if not backbone.takes_images:
+        return {}
+    values = json.loads(backbone.processor.image_processor.to_json_string())
+    return dict(sorted(values.items()))
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Return a short hash over name, shape, dtype and a few spread values of every base tensor."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        if tensor.numel():
+            places = torch.linspace(0, tensor.numel() - 1, SAMPLED_VALUES, dtype=torch.float64).long().to(tensor.device)
+            values = tensor.detach().reshape(-1)[places].cpu()
+            digest.update(values.double().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _example_values(example: Example) -> dict[str, Any]:
+    return {
+        "id": example.id,
+        "question": example.question,
+        "answer": example.answers[0],
+        "images": [_image_hash(image) for image in example.images],
+    }
+
+
+def _image_hash(image: Image.Image | str | os.PathLike[str] | bytes) -> str:
+    if isinstance(image, Image.Image):
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        return content_hash(buffer.getvalue())
+    return content_hash(image if isinstance(image, bytes) else Path(image))
+
+
+def _plain_value(value: object) -> Any:
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)

@@ -1,0 +1,57 @@
+"""Cross-entropy on answer and end tokens only, from logits at those positions only."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+IGNORED = -100
+"""Label of a position that does not count."""
+
+
+def answer_positions(labels: Tensor) -> int:
+    """Return how many positions at the right end must have logits: the longest answer plus one.
+
+    ``labels`` [batch, length] is left-padded, so the answers stand at the right end; the position before an answer
+    predicts its first token.
+    """
+    counted = (labels != IGNORED).any(dim=0).nonzero()
+    if counted.numel() == 0:
+        return 1
+    return labels.shape[1] - int(counted[0]) + 1
+
+
+def answer_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """Return the cross-entropy over the answer tokens, in float32.
+
+    Args:
+        outputs: Model output with ``logits`` [batch, kept, vocabulary]; ``kept`` positions at the right end.
+        labels: [batch, length], ``IGNORED`` except on answer and end tokens.
+        num_items_in_batch: Number of answer tokens of the whole optimiser step, over micro batches and processes;
+            None takes those of this batch.
+
+    Returns:
+        The sum over this batch divided by ``num_items_in_batch``, a scalar.
+    """
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+    rows = logits.shape[1] - 1
+    targets = labels[:, labels.shape[1] - rows :].to(logits.device)
+    counted = targets != IGNORED
+    total = functional.cross_entropy(logits[:, :-1][counted].float(), targets[counted], reduction="sum")
+    items = counted.sum() if num_items_in_batch is None else num_items_in_batch
+    return total / torch.as_tensor(items, device=total.device)
+
+
+def keeps_some_logits(model: nn.Module) -> bool:
+    """Return whether the model's forward can compute logits at the last positions only."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters
+
+
+def takes_argument(model: nn.Module, name: str) -> bool:
+    """Return whether the model's forward names this argument or takes any."""
+    parameters = inspect.signature(model.forward).parameters
+    return name in parameters or any(value.kind is value.VAR_KEYWORD for value in parameters.values())

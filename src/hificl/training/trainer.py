@@ -1,0 +1,189 @@
+"""The HF Trainer with hificl's loss, its frozen base, marked checkpoints and errors that name the step."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from peft import PeftModel
+from safetensors import SafetensorError
+from torch import nn
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from hificl.errors import HificlError, InputError, RunError
+from hificl.training import checkpoints
+from hificl.training.holdout import LOSS, best_step
+from hificl.training.loss import IGNORED, answer_loss
+from hificl.training.progress import Progress
+from hificl.training.recipes import Recipe
+from hificl.training.samples import Batches, EncodedExamples, Visits
+
+
+class AnswerTrainer(Trainer):
+    """Trains the adapter of ``model`` on answer and end tokens.
+
+    ``seconds_before`` is the time of earlier sessions of a resumed run; ``held_out`` the examples that choose the
+    epoch, if any.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel,
+        args: TrainingArguments,
+        *,
+        collator: Batches,
+        visits: Visits,
+        held_out: EncodedExamples | None = None,
+        callbacks: list[Any] | None = None,
+        seconds_before: float = 0.0,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=collator,
+            train_dataset=visits,
+            compute_loss_func=answer_loss,
+            callbacks=[Progress(), *(callbacks or [])],
+        )
+        self.adapted = model
+        self.collator = collator
+        self.visits = visits
+        # The count of answer tokens goes to the loss function, not into the model's forward.
+        self.model_accepts_loss_kwargs = False
+        # It prints every log to stdout, which belongs to results.
+        self.remove_callback(PrinterCallback)
+        self.held_out = held_out
+        self.seconds_before = seconds_before
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, over all sessions of the run."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Refuse a loss or gradient that is not a number before anything of its step is saved.
+
+        Raises:
+            RunError: with the step and the learning rate.
+        """
+        for name in ("loss", "grad_norm"):
+            value = logs.get(name, 0.0)
+            if not math.isfinite(value):
+                what = "loss" if name == "loss" else "gradient norm"
+                # Before the first step is taken the learning rate has had no part in it.
+                remedy = "check the weights of the base" if self.state.global_step == 1 else "lower learning_rate"
+                raise RunError(
+                    f"step {self.state.global_step}: the {what} is {value} at learning rate "
+                    f"{logs['learning_rate']:.3g}; {remedy}, or load the backbone with dtype float32. "
+                    "Nothing of this step was saved."
+                )
+        super().log(logs, start_time)
+
+    @torch.no_grad()
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Return the mean answer loss over the held-out examples, the same on every process."""
+        assert self.held_out is not None
+        model = self.adapted.eval()
+        total, items = 0.0, 0
+        size = self.args.per_device_train_batch_size
+        for start in range(0, len(self.held_out), size):
+            encoded = [self.held_out[index] for index in range(start, min(start + size, len(self.held_out)))]
+            inputs = self._prepare_inputs(self.collator(encoded))
+            labels = inputs.pop("labels")
+            total += float(answer_loss(model(**inputs), labels, 1))
+            items += int((labels != IGNORED).sum())
+        metrics = {LOSS: total / items}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return 0: the Trainer's estimate counts all parameters at every step and nothing reads it."""
+        return 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        """Visit in the order of the data set, which is already the seeded one."""
+        return SequentialSampler(self.visits)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Save the adapter alone; without the look at the hub for the base's vocabulary."""
+        if self.args.should_save:
+            self.adapted.save_pretrained(str(output_dir), save_embedding_layers=False)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint, mark it as complete, and only then remove older ones.
+
+        Raises:
+            RunError: It could not be written; the partial folder is removed and older checkpoints are intact.
+        """
+        root = Path(str(self.args.output_dir))
+        folder = root / f"{checkpoints.PREFIX}{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)
+            # Every process has its own random state in the folder.
+            PartialState().wait_for_everyone()
+            if self.args.should_save:
+                checkpoints.seal(folder, self.seconds)
+                best = best_step(self.state.log_history)
+                checkpoints.prune(root, keep=set() if best is None else {best})
+            PartialState().wait_for_everyone()
+        except HificlError:
+            raise
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise RunError(
+                f"{folder}: the checkpoint of step {self.state.global_step} could not be written ({error}); "
+                "free disk space or choose another output_dir, then run the same command to go on. "
+                "Earlier checkpoints are intact."
+            ) from error
+
+
+def training_arguments(recipe: Recipe, steps: int, seed: int, folder: Path, device: torch.device) -> TrainingArguments:
+    """Return the Trainer's arguments for a recipe; ``folder`` is where checkpoints go.
+
+    Raises:
+        InputError: ``batch_size`` cannot be divided over the processes.
+    """
+    cuda = device.type == "cuda"
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=recipe.micro_batch_size,
+        max_steps=steps,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.clip_norm,
+        warmup_steps=math.ceil(recipe.warmup * steps),
+        lr_scheduler_type="cosine",
+        optim="adamw_torch",
+        seed=seed,
+        data_seed=seed,
+        bf16=cuda and torch.cuda.is_bf16_supported(),
+        use_cpu=device.type == "cpu",
+        save_strategy="steps",
+        save_steps=recipe.checkpoint_steps,
+        # Every step is logged: a log interval that a checkpoint cuts would not resume to the same numbers.
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=cuda,
+    )
+    processes = arguments.world_size
+    if recipe.batch_size % (recipe.micro_batch_size * processes):
+        raise InputError(
+            f"recipe: batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size} "
+            f"times {processes} processes; change one of them."
+        )
+    arguments.gradient_accumulation_steps = recipe.batch_size // (recipe.micro_batch_size * processes)
+    # One process, one device: several visible GPUs would otherwise be used through DataParallel.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -1,0 +1,96 @@
+"""A run that is killed and taken up again gives the bits of an uninterrupted one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hificl.training import checkpoints
+
+SCRIPT = Path(__file__).parent / "killed_runs.py"
+OPTIONS = {"epochs": 5, "checkpoint_steps": 4, "learning_rate": 0.01}  # 14 steps
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "lora": {"method": "lora", "options": OPTIONS},
+    "hificl": {"method": "hificl", "options": OPTIONS},
+    "early stopping": {
+        "method": "lora",
+        "options": {"epochs": 12, "checkpoint_steps": 3, "learning_rate": 0.3, "holdout": 0.3, "patience": 2},
+    },
+}
+
+
+def compare(one: Path, other: Path) -> None:
+    """Every file of the adapter, and the record but for what may differ, byte for byte."""
+    for file in sorted((one / "adapter").iterdir()):
+        assert file.read_bytes() == (other / "adapter" / file.name).read_bytes(), file.name
+    records = [json.loads((folder / "record.json").read_text()) for folder in (one, other)]
+    for record in records:
+        del record["volatile"]
+    assert records[0] == records[1]
+    assert not (other / "checkpoints").exists()
+
+
+def places(name: str) -> list[str]:
+    """Random micro steps (there are two in a step), and moments around a checkpoint and the end."""
+    if name == "early stopping":
+        return ["evaluate:1", "step:3", "evaluate:2", "seal:2", "adapter:1"]
+    chosen = random.Random(name)
+    if name == "hificl":
+        return [f"step:{chosen.randint(1, 27)}", "record:1"]
+    return [*(f"step:{chosen.randint(1, 9)}" for _ in range(2)), "optimizer:1", "seal:1", "prune:1", "adapter:1"]
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every run twice, whole and killed, in folders of these names."""
+    root = tmp_path_factory.mktemp("runs")
+    jobs = [
+        {**run, "output": str(root / name / kind), "places": places(name) if kind == "killed" else []}
+        for name, run in RUNS.items()
+        for kind in ("whole", "killed")
+    ]
+    command = [sys.executable, str(SCRIPT), json.dumps({"backbone": str(folder), "runs": jobs})]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_killed_run_ends_with_the_same_bits(runs: Path, name: str) -> None:
+    """LoRA's dropout draws random numbers at every step, so the random state must come back too."""
+    compare(runs / name / "whole", runs / name / "killed")
+
+
+def test_early_stopping_did_stop_early(runs: Path) -> None:
+    """Otherwise the comparison above would say nothing about it."""
+    results = json.loads((runs / "early stopping" / "whole" / "record.json").read_text())["results"]
+    assert results["best_step"] < results["steps"] < 24
+
+
+def test_only_marked_checkpoints_count(tmp_path: Path) -> None:
+    for step in (3, 11, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "file").write_text("x")
+    for step in (3, 11):
+        checkpoints.seal(tmp_path / f"checkpoint-{step}", seconds=step / 2)
+    assert [checkpoints.step_of(one) for one in checkpoints.complete_checkpoints(tmp_path)] == [3, 11]
+    assert [checkpoints.step_of(one) for one in checkpoints.remove_incomplete(tmp_path)] == [20]
+    assert not (tmp_path / "checkpoint-20").exists()
+    assert checkpoints.seconds_trained(tmp_path / "checkpoint-11") == 5.5
+
+
+def test_prune_keeps_the_newest_two_and_the_chosen(tmp_path: Path) -> None:
+    for step in (2, 4, 6, 8, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        checkpoints.seal(tmp_path / f"checkpoint-{step}", seconds=0)
+    checkpoints.prune(tmp_path, keep={4})
+    assert [checkpoints.step_of(one) for one in checkpoints.complete_checkpoints(tmp_path)] == [4, 8, 10]
