@@ -60,6 +60,8 @@ def test_every_item_is_drawn_about_equally_often() -> None:
 def test_the_query_is_never_chosen() -> None:
     query = SUPPORT[4]
     assert sorted(ids(SUPPORT, query, 22, 0)) == sorted(e.id for e in SUPPORT if e is not query)
+    renamed = item("s4", "another question?", "other.png")
+    assert sorted(ids(SUPPORT, renamed, 22, 0)) == sorted(e.id for e in SUPPORT if e.id != "s4")
     twins = [
         item("t1", image="a.png"),
         item("t2", image=Path("a.png")),

@@ -1,0 +1,124 @@
+"""``hificl doctor``: what is here, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from hificl.cli import options
+from hificl.cli.report import facts, reporting
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def command(as_json: options.Json = False) -> None:
+    """Show versions, devices, attention kernels, the embedded model and data; exit with 2 when something is missing."""
+    with reporting(as_json) as report:
+        found = examine()
+        report.result(found, lambda screen: _show(screen, found))
+    if found["missing"]:
+        raise typer.Exit(2)
+
+
+def examine() -> dict[str, Any]:
+    """Look at the installation; ``missing`` lists what a quickstart would fail on, each with its remedy."""
+    import os
+
+    from hificl.records import environment, host
+
+    versions = environment()
+    missing = [
+        {"what": f"the package {name}", "remedy": f"pip install {name}"}
+        for name, version in versions.items()
+        if version is None and name != "commit"
+    ]
+    # Without its packages hificl can look no further.
+    complete = not missing
+    return {
+        "versions": versions,
+        "devices": _devices() if complete else [],
+        "kernels": _kernels() if complete else {},
+        "host": host(),
+        "hub": "offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "online",
+        "embedded": _embedded(missing) if complete else None,
+        "tasks": _tasks(missing) if complete else {},
+        "missing": missing,
+    }
+
+
+def _devices() -> list[str]:
+    import torch
+
+    return ["cpu", *(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))]
+
+
+def _kernels() -> dict[str, str]:
+    """The kernel that each kind of attention call would get, on the device that a backbone would use."""
+    import torch
+
+    from hificl.attention.kernels import choose_kernel
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        query = torch.zeros(1, 1, 1, 64, dtype=dtype, device=device)
+        mask = torch.zeros(1, 1, 1, 1, dtype=dtype, device=device)
+        name = f"{device} {str(dtype).removeprefix('torch.')}"
+        found[f"{name}, causal"] = choose_kernel(query, None).name
+        found[f"{name}, with mask"] = choose_kernel(query, mask).name
+    return found
+
+
+def _embedded(missing: list[dict[str, str]]) -> dict[str, Any] | None:
+    """Revision and size of the model inside the package; None, and an entry in ``missing``, where it is not whole."""
+    from hificl.backbones.checkpoint import check_folder, content_revision
+    from hificl.backbones.load import EMBEDDED_FOLDER
+    from hificl.errors import InputError
+
+    try:
+        check_folder(EMBEDDED_FOLDER)
+    except InputError as error:
+        reason = str(error).partition(";")[0]
+        remedy = "install hificl again, the model is a part of the package"
+        missing.append({"what": f"the embedded model ({reason})", "remedy": remedy})
+        return None
+    size = sum(file.stat().st_size for file in EMBEDDED_FOLDER.iterdir() if file.is_file())
+    return {"revision": content_revision(EMBEDDED_FOLDER), "bytes": size}
+
+
+def _tasks(missing: list[dict[str, str]]) -> dict[str, str]:
+    from hificl.errors import InputError
+    from hificl.tasks import TASKS
+
+    found = {}
+    for name, task in TASKS.items():
+        try:
+            data = task.load()
+            found[name] = f"{len(data.support)} support, {len(data.queries)} query examples"
+        except InputError as error:
+            found[name] = "missing"
+            reason, _, remedy = str(error).rpartition("run: ")
+            missing.append({"what": f"the task {name} ({reason.rstrip('; ')})", "remedy": remedy})
+    return found
+
+
+def _show(screen: Console, found: dict[str, Any]) -> None:
+    from hificl.cli.report import size
+
+    host, embedded = found["host"], found["embedded"]
+    rows: dict[str, object] = {name: version or "-" for name, version in found["versions"].items()}
+    rows["machine"] = f"{host['machine']}, {host['cpu']}, {host['cores']} cores, {size(host['memory_bytes'])}"
+    rows["threads"] = host["threads"]
+    rows["devices"] = ", ".join(found["devices"])
+    rows["model hub"] = found["hub"]
+    rows.update({f"attention, {case}": kernel for case, kernel in found["kernels"].items()})
+    rows["embedded model"] = f"{embedded['revision']}, {size(embedded['bytes'])}" if embedded else "missing"
+    rows.update({f"task {name}": state for name, state in found["tasks"].items()})
+    facts(screen, rows)
+    screen.print()
+    if not found["missing"]:
+        screen.print("Everything is here.")
+    for item in found["missing"]:
+        screen.print(f"Missing: {item['what']}. Remedy: {item['remedy']}", soft_wrap=True)

@@ -1,0 +1,82 @@
+"""The options that several commands share, each explained once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DATA = "Data"
+MODEL = "Model"
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout, and nothing else there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, write nothing, exit.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SETTING",
+        help="KEY=VALUE overrides, such as seed=1; before them, if wanted, a YAML file with such keys.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="Rows (.jsonl, .json, .csv) with image, question, answer.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        "--images",
+        metavar="DIR",
+        help="Folder of the images; default: that of FILE.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="FIELD=NAME",
+        help="Your name of a column, such as question=q; repeat for more.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="A task in place of FILE; see `hificl list tasks`.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Frozen base: embedded (default), a folder, or a hub id.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        "--adapter",
+        metavar="DIR",
+        help="A trained adapter or run; it names its base.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; default 0.", show_default=False)]

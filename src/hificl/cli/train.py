@@ -1,0 +1,233 @@
+"""``hificl train``: fit an adapter to your own rows or to a task."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hificl.cli import options
+from hificl.cli.report import Report, duration, facts, reporting, size
+from hificl.cli.settings import column_names, read_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hificl.backbones import Backbone
+    from hificl.data import Example
+    from hificl.run import Run
+    from hificl.training import Plan
+
+TRAINING = "Training"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The keys of a recipe file that are not numbers of the training itself."""
+
+    data: str | None = None
+    images: str | None = None
+    columns: dict[str, str] | None = None
+    task: str | None = None
+    model: str = "embedded"
+    method: str = "hificl"
+    recipe: str = "default"
+    output: str | None = None
+    seed: int = 0
+    resume: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run: the one that was named, else one after the data and the method."""
+        return Path(self.output or f"runs/{self.task or Path(self.data or '').stem}-{self.method}")
+
+
+def command(
+    words: options.Words = None,
+    data: options.Data = None,
+    images: options.Images = None,
+    columns: options.Columns = None,
+    task: options.Task = None,
+    model: options.Model = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="hificl (default) or lora; see `hificl list methods`.", rich_help_panel=TRAINING),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="default, paper or robust (early stopping on a held-out tenth).", rich_help_panel=TRAINING),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of the run; default: runs/DATA-METHOD.", rich_help_panel=TRAINING),
+    ] = None,
+    seed: options.Seed = None,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Start over instead of going on.", rich_help_panel=TRAINING)
+    ] = False,
+    dry_run: options.DryRun = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Write the resolved recipe as YAML to stdout and exit.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train an adapter on a frozen model from a few hundred labelled examples.
+
+    Any number of the training can be overridden: lr=5e-3 epochs=5 num_virtual_tokens=16 r=8 batch_size=8 holdout=0.1.
+    A killed run goes on when the same command is given again.
+
+    Example: hificl train --data rows.jsonl --images photos lr=5e-3
+    """
+    given = {
+        "data": data, "images": images, "columns": column_names(columns), "task": task, "model": model,
+        "method": method, "recipe": recipe, "output": output, "seed": seed, "resume": False if no_resume else None,
+    }  # fmt: skip
+    with reporting(as_json) as report:
+        chosen, overrides = read_settings(TrainOptions, words, given, takes_overrides=True)
+        examples = _examples(chosen)
+        backbone = _backbone(chosen)
+        if print_config:
+            _print_config(report, chosen, overrides, backbone)
+        elif dry_run:
+            _show_plan(report, chosen, overrides, backbone, examples)
+        else:
+            _train(report, chosen, overrides, backbone, examples)
+
+
+def _examples(chosen: TrainOptions) -> list[Example]:
+    from hificl.cli.inputs import find_task, one_of, read_examples
+
+    if one_of(data=chosen.data, task=chosen.task) == "task":
+        return find_task(chosen.task or "").load().support
+    return read_examples(chosen.data or "", chosen.images, chosen.columns)
+
+
+def _backbone(chosen: TrainOptions) -> Backbone:
+    from hificl.cli.inputs import open_backbone
+
+    return open_backbone(chosen.model)
+
+
+def _train(
+    report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, examples: list[Example]
+) -> None:
+    from hificl.records import write_atomic
+    from hificl.training import train
+
+    recipe_file = _config(chosen, overrides, backbone)
+    report.note(f"training {chosen.method} on {backbone.name} with {len(examples)} rows, into {chosen.folder}")
+    run = train(
+        backbone, examples, method=chosen.method, recipe=chosen.recipe, output_dir=chosen.folder, seed=chosen.seed,
+        resume=chosen.resume, task=chosen.task, **overrides,
+    )  # fmt: skip
+    write_atomic(chosen.folder / "recipe.yaml", recipe_file.encode())
+    summary = _summary(chosen, run)
+    report.result(summary, lambda screen: _show(screen, summary, chosen))
+
+
+def _summary(chosen: TrainOptions, run: Run) -> dict[str, Any]:
+    results = run.record["results"]
+    weights = chosen.folder / "adapter" / "adapter_model.safetensors"
+    return {
+        "adapter": str(chosen.folder / "adapter"),
+        "record": str(chosen.folder / "record.json"),
+        "method": chosen.method,
+        "examples": len(run.record["sample_ids"]["train"]),
+        "steps": results["steps"],
+        "trainable_parameters": results["trainable_parameters"],
+        "adapter_bytes": weights.stat().st_size,
+        "final_loss": results["losses"][-1] if results["losses"] else None,
+        "held_out_loss": results["held_out_loss"],
+        "train_seconds": run.record["volatile"]["timing"]["train_seconds"],
+    }
+
+
+def _show(screen: Console, summary: dict[str, Any], chosen: TrainOptions) -> None:
+    rows: dict[str, object] = {
+        "adapter": f"{summary['adapter']} ({size(summary['adapter_bytes'])})",
+        "trainable parameters": f"{summary['trainable_parameters']:,}",
+        "trained": f"{summary['steps']} steps on {summary['examples']} examples, "
+        f"{duration(summary['train_seconds'])}, last loss {summary['final_loss']:.3f}",
+    }
+    if summary["held_out_loss"] is not None:
+        rows["held-out loss"] = f"{summary['held_out_loss']:.3f}"
+    rows["record"] = summary["record"]
+    facts(screen, rows)
+    query = f"--task {chosen.task}" if chosen.task else "--data OTHER_ROWS"
+    screen.print(f"\nNext: hificl eval --adapter {chosen.folder} {query}", soft_wrap=True)
+
+
+def _show_plan(
+    report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, examples: list[Example]
+) -> None:
+    from hificl.training import plan
+
+    found = plan(backbone, examples, method=chosen.method, recipe=chosen.recipe, seed=chosen.seed, **overrides)
+    value = {"dry_run": True, "output": str(chosen.folder), "model": backbone.name, **found.to_dict()}
+
+    def show(screen: Console) -> None:
+        show_plan(screen, found, backbone.name, str(chosen.folder))
+        screen.print("Nothing was written (dry run).")
+
+    report.result(value, show)
+
+
+def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
+    """Print what a training would do."""
+    held = f", {plan.held_out} held out" if plan.held_out else ""
+    tokens = plan.tokens
+    facts(
+        screen,
+        {
+            "method": f"{plan.method} on {model} ({plan.base_parameters:,} frozen parameters)",
+            "targets": f"{len(plan.targets)} modules: {plan.targets[0]} ... {plan.targets[-1]}",
+            "trainable parameters": f"{plan.trainable_parameters:,}",
+            "examples": f"{plan.examples}{held}",
+            "tokens per sample": f"{tokens['min']} to {tokens['max']}, mean {tokens['mean']:.1f}",
+            "steps": f"{plan.steps} of {plan.recipe.batch_size} examples, learning rate {plan.recipe.learning_rate:g}",
+            "memory": f"about {size(plan.memory_bytes)}",
+            "would write": folder,
+        },
+    )
+
+
+def _print_config(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> None:
+    text = _config(chosen, overrides, backbone)
+    if report.as_json:
+        import yaml
+
+        report.result(yaml.safe_load(text), lambda screen: None)
+        return
+    print(text, end="", file=report.stdout)
+
+
+def _config(chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> str:
+    """The recipe file that repeats a run: options, all training numbers, and what the adapter's config sets."""
+    import yaml
+
+    from hificl.training.request import resolve
+
+    request = resolve(backbone, chosen.method, chosen.recipe, overrides)
+    values = {**asdict(chosen), "output": str(chosen.folder), **asdict(request.recipe)}
+    values.update(_adapter_values(request.config))
+    if not chosen.columns:
+        values.pop("columns")
+    values.pop("resume")
+    return yaml.safe_dump({name: value for name, value in values.items() if value is not None}, sort_keys=False)
+
+
+def _adapter_values(config: Any) -> dict[str, Any]:
+    """The fields of a PEFT config that differ from its defaults, and those that size the adapter."""
+    from hificl.training.identity import peft_values
+
+    plain = peft_values(type(config)())
+    internal = {"peft_type", "task_type", "inference_mode"}
+    sizes = {"num_virtual_tokens", "r"}
+    values = peft_values(config)
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in internal and (value != plain.get(name) or name in sizes)
+    }

@@ -1,0 +1,46 @@
+"""``hificl doctor``: what is there, what is missing, and the remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hificl.backbones import load
+
+from .conftest import Hificl, parsed
+
+
+def test_a_whole_installation(hificl: Hificl, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "EMBEDDED_FOLDER", model)
+    result = hificl("doctor", "--json")
+    found = parsed(result)
+    assert result.exit_code == 0
+    assert found["missing"] == []
+    assert found["versions"]["peft"] is not None
+    assert found["kernels"]["cpu float32, with mask"] == "cpu-flash"
+    assert found["tasks"]["easy_vqa"] == "300 support, 500 query examples"
+    assert found["embedded"]["revision"].startswith("content:")
+    assert "Everything is here." in hificl("doctor").stdout
+
+
+def test_a_broken_model_and_missing_data_are_named(
+    hificl: Hificl, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(model, tmp_path / "embedded")
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-13])
+    monkeypatch.setattr(load, "EMBEDDED_FOLDER", copy)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "easy_vqa" else find(name, *rest)
+    )
+    result = hificl("doctor", "--json")
+    assert result.exit_code == 2
+    missing = {item["what"]: item["remedy"] for item in parsed(result)["missing"]}
+    assert len(missing) == 2
+    assert any("model.safetensors: the file has" in what for what in missing)
+    assert "pip install easy-vqa==1.0" in missing.values()
+    assert "Remedy: pip install easy-vqa==1.0" in hificl("doctor").stdout

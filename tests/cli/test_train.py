@@ -1,0 +1,128 @@
+"""``hificl train``: options, recipe files, dry runs, and own rows that are wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import Hificl, parsed
+
+
+def test_own_rows_become_an_adapter(hificl: Hificl, model: Path, rows: Path) -> None:
+    result = hificl("train", "--model", model, "--data", rows / "rows.jsonl", "steps=3", "--json")
+    assert result.exit_code == 0, result.output
+    summary = parsed(result)
+    assert summary["adapter"] == "runs/rows-hificl/adapter"
+    assert summary["steps"] == 3
+    assert summary["examples"] == 7
+    for name in ("adapter_model.safetensors", "adapter_config.json", "README.md"):
+        assert (Path(summary["adapter"]) / name).is_file()
+    record = json.loads(Path(summary["record"]).read_text())
+    assert summary["trainable_parameters"] == record["results"]["trainable_parameters"]
+
+
+def test_a_finished_run_is_not_done_again(hificl: Hificl, trained: Path, model: Path, rows: Path) -> None:
+    weights = trained / "adapter" / "adapter_model.safetensors"
+    before = weights.stat().st_mtime_ns
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--output", trained, "steps=3", "n=5", "r=3"]
+    result = hificl(*words)
+    assert result.exit_code == 0
+    assert f"hificl eval --adapter {trained} --data" in result.stdout
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_another_run_in_the_same_folder_is_refused(hificl: Hificl, trained: Path, model: Path, rows: Path) -> None:
+    result = hificl(
+        "train", "--model", model, "--data", rows / "rows.jsonl", "--output", trained, "steps=3", "n=2", "r=3"
+    )
+    assert result.exit_code == 2
+    assert "num_virtual_tokens = 5, this one has 2; choose another --output, or --no-resume" in result.stderr
+
+
+def test_the_recipe_in_the_run_folder_repeats_the_run(hificl: Hificl, trained: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    result = hificl("train", trained / "recipe.yaml", f"output={again}")
+    assert result.exit_code == 0, result.output
+    weights = "adapter/adapter_model.safetensors"
+    assert (again / weights).read_bytes() == (trained / weights).read_bytes()
+
+
+def test_print_config_shows_every_number(hificl: Hificl, model: Path, rows: Path, tmp_path: Path) -> None:
+    result = hificl("train", "--model", model, "--data", rows / "rows.jsonl", "lr=1e-2", "share=kv", "--print-config")
+    assert result.exit_code == 0, result.output
+    values = yaml.safe_load(result.stdout)
+    assert values["learning_rate"] == 0.01
+    assert values["share"] == "kv"
+    assert values["num_virtual_tokens"] == 8
+    assert values["data"] == str(rows / "rows.jsonl")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["hificl", "lora"])
+def test_a_dry_run_tells_the_size_and_writes_nothing(
+    hificl: Hificl, model: Path, rows: Path, tmp_path: Path, method: str
+) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--method", method, "--dry-run"]
+    told = parsed(hificl(*words, "--json"))
+    assert told["method"] == method
+    assert told["examples"] == 7
+    assert told["tokens"]["max"] > 16
+    assert told["memory_bytes"] > 0
+    shown = hificl(*words).stdout
+    assert f"{told['trainable_parameters']:,}" in shown
+    assert told["targets"][0] in shown
+    assert "Nothing was written" in shown
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "give --data or --task: neither was given"),
+        (["--data", "{rows}", "--task", "easy_vqa"], "--data and --task were both given"),
+        (["--task", "easy-vqa"], "unknown task 'easy-vqa'; did you mean 'easy_vqa'?"),
+        (["--data", "{rows}", "learning_rat=1"], "did you mean 'learning_rate'?"),
+        (["--data", "{rows}", "num_virtual_tokens=-1"], "num_virtual_tokens=-1"),
+        (["--data", "{rows}", "r=2.5"], "r=2.5"),
+        (["--data", "{rows}", "lr=fast"], "learning_rate is 'fast'"),
+        (["--data", "{rows}", "--method", "lor"], "did you mean 'lora'?"),
+        (["--data", "{rows}", "--method", "icl"], "icl has nothing to train"),
+        (["--data", "{rows}", "--recipe", "papr"], "did you mean 'paper'?"),
+        (["--data", "{rows}", "--model", "./nowhere"], "no such model folder"),
+        (["--data", "{rows}", "--columns", "question=q"], "rows.jsonl:1: no column 'q'"),
+        (["--data", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+    ],
+)
+def test_wrong_use(hificl: Hificl, model: Path, rows: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    given = [word.replace("{rows}", str(rows / "rows.jsonl")) for word in words]
+    result = hificl("train", *([] if "--model" in given else ["--model", model]), *given)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "cells, said",
+    [
+        ({"image": "9.png"}, "bad.jsonl:2: column 'image'"),
+        ({"image": "broken.png"}, "broken.png"),
+        ({"answer": " "}, "bad.jsonl:2: column 'answer'"),
+        ({"question": "what color? " * 700}, "tokens"),
+    ],
+)
+def test_a_bad_row_is_named_and_nothing_is_written(
+    hificl: Hificl, model: Path, rows: Path, tmp_path: Path, cells: dict[str, str], said: str
+) -> None:
+    (rows / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    file = tmp_path / "bad.jsonl"
+    good = {"image": "1.png", "question": "what color?", "answer": "blue"}
+    file.write_text(json.dumps(good) + "\n" + json.dumps(good | cells) + "\n")
+    result = hificl("train", "--model", model, "--data", file, "--images", rows, "steps=3")
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == [file]

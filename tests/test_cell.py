@@ -1,0 +1,130 @@
+"""One cell: its record, its scores, and that it is run once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hificl import cell as cells
+from hificl.backbones import Backbone, load_backbone
+from hificl.cell import Cell, Finished, run_cell
+from hificl.errors import InputError
+from hificl.records import read_json
+from hificl.tasks import TaskData
+from training.tiny import colour_examples, save_tiny_llava
+
+OVERRIDES = {"steps": 3, "num_virtual_tokens": 5, "r": 2}
+SUBSETS = {"some": ["q7", "q9", "q10"], "none": []}
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    torch.set_num_threads(1)
+    return load_backbone(save_tiny_llava(tmp_path_factory.mktemp("model")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def data() -> TaskData:
+    examples = colour_examples()
+    return TaskData(examples[:6], examples[6:])
+
+
+def run(cell: Cell, backbone: Backbone, data: TaskData, folder: Path, **overrides: object) -> Finished:
+    return run_cell(
+        cell,
+        backbone,
+        data,
+        task="colours",
+        metric="exact_match",
+        output_dir=folder,
+        subsets=SUBSETS,
+        overrides=overrides,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(backbone: Backbone, data: TaskData, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return run(Cell("hificl", seed=3), backbone, data, tmp_path_factory.mktemp("root") / "hificl", **OVERRIDES)
+
+
+def test_the_record_says_what_was_run_on_what(trained: Finished, backbone: Backbone, data: TaskData) -> None:
+    record = read_json(trained.folder / "cell.json")
+    assert record == trained.record
+    assert record["config"]["revision"] == backbone.revision
+    assert record["config"]["training"]["recipe"]["steps"] == 3
+    assert record["seed"] == record["config"]["seed"] == 3
+    assert record["sample_ids"]["train"] == [example.id for example in data.support]
+    assert record["sample_ids"]["queries"] == [example.id for example in data.queries]
+    assert record["environment"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert set(record["volatile"]) == {"timing", "memory", "host", "date"}
+    assert record["volatile"]["timing"]["train_seconds"] > 0
+
+
+def test_scores_of_subsets_come_from_the_same_answers(trained: Finished) -> None:
+    subsets = trained.record["results"]["subsets"]
+    assert (subsets["all"]["items"], subsets["some"]["items"]) == (5, 3)
+    assert subsets["none"] == {"score": None, "score_ci95": None, "items": 0}
+    assert subsets["all"]["score"] == 100 * sum(one["score"] for one in trained.predictions) / 5
+
+
+def test_a_row_has_every_field_of_a_summary(trained: Finished) -> None:
+    row = trained.row("some", trained.folder.parent)
+    assert list(row) == [
+        "method", "shots", "subset", "seed", "control", "trainable_parameters", "metric", "score", "score_ci95",
+        "train_seconds", "seconds_per_answer", "peak_memory_bytes", "record",
+    ]  # fmt: skip
+    assert row["record"] == "hificl/cell.json"
+    assert row["trainable_parameters"] == trained.record["results"]["training"]["trainable_parameters"] > 0
+    assert row["control"] is None
+
+
+def test_a_finished_cell_is_read_and_not_run(
+    trained: Finished, backbone: Backbone, data: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(cells, "train", never)
+    monkeypatch.setattr(cells, "evaluate", never)
+    assert run(trained.cell, backbone, data, trained.folder, **OVERRIDES).record == trained.record
+
+
+def test_another_cell_in_the_folder_is_refused(trained: Finished, backbone: Backbone, data: TaskData) -> None:
+    with pytest.raises(InputError, match="holds a cell with method = 'hificl', this one has 'zero_shot'"):
+        run(Cell("zero_shot", seed=3), backbone, data, trained.folder)
+    with pytest.raises(InputError, match="holds a cell with queries"):
+        run(trained.cell, backbone, TaskData(data.support, data.queries[1:]), trained.folder, **OVERRIDES)
+
+
+def test_a_plain_cell_trains_nothing(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    done = run(Cell("icl", shots=2), backbone, data, tmp_path / "icl_2")
+    row = done.row("all", tmp_path)
+    assert (row["trainable_parameters"], row["train_seconds"], row["shots"]) == (0, None, 2)
+    assert done.record["sample_ids"]["demonstrations"] == [example.id for example in data.support]
+    assert not (done.folder / "adapter").exists()
+
+
+def test_the_control_is_trained_alike_on_another_model(
+    trained: Finished, backbone: Backbone, data: TaskData, tmp_path: Path
+) -> None:
+    done = run(Cell("hificl", seed=3, control="random_lm"), backbone, data, tmp_path / "control", **OVERRIDES)
+    assert done.record["config"]["revision"] == f"{backbone.revision}+random_lm:3"
+    assert done.row("all", tmp_path)["control"] == "random_lm"
+    ours, theirs = (one.record["config"]["training"] for one in (trained, done))
+    assert (ours["recipe"], ours["peft"]) == (theirs["recipe"], theirs["peft"])
+    assert ours["backbone"]["weights"] != theirs["backbone"]["weights"]
+
+
+@pytest.mark.parametrize(
+    "method, shots, control", [("icl", 0, None), ("zero_shot", 4, None), ("lro", 0, None), ("hificl", 0, "blind")]
+)
+def test_cells_that_make_no_sense(method: str, shots: int, control: str | None) -> None:
+    with pytest.raises(InputError, match="cell: "):
+        Cell(method, shots=shots, control=control)
+
+
+def test_every_cell_has_its_own_name() -> None:
+    assert Cell("icl", shots=8).name == "icl_8"
+    assert Cell("hificl", control="random_lm").name == "hificl_random_lm"
