@@ -1,0 +1,1 @@
+"""Builds the embedded model from packages and procedural scenes: `python -m pretrain --output FOLDER`."""

@@ -1,0 +1,150 @@
+"""Runs a recipe stage after stage into a folder; a stage that is complete is read back, not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast, SiglipVisionModel
+
+from pretrain import float_attention
+from pretrain.architecture import build_model, vision_config
+from pretrain.batches import Encoder
+from pretrain.catalogue import Catalogue, build_catalogue, merge_names
+from pretrain.checkpoint import read_mark, read_tensors, write_folder
+from pretrain.data import build_pools
+from pretrain.data.emoji import no_emoji
+from pretrain.data.packages import MANIFEST
+from pretrain.data.pool import ImagePool
+from pretrain.learner import EpisodeLearner, decoder_parameters
+from pretrain.loop import Stage, run_stage
+from pretrain.recipe import Recipe
+from pretrain.vision import VisionLearner, cache_features
+from pretrain.vocabulary import train_tokenizer
+
+HELD_OUT_SCENES = 1000
+
+
+def fingerprint(previous: str, content: object) -> str:
+    """Return a SHA-256 over what decided the weights so far and the next decision."""
+    text = json.dumps([previous, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def root_fingerprint(recipe: Recipe, seed: int) -> str:
+    """Return the fingerprint of what every stage depends on: architecture, pools, packages and seed."""
+    decided = [asdict(recipe.architecture), dict(recipe.pools), MANIFEST.read_text(), seed]
+    return fingerprint("", decided)
+
+
+@dataclass
+class Materials:
+    """What the stages work on: the model, its tokenizer, the pools and (after the vision stage) features."""
+
+    model: LlavaForConditionalGeneration
+    tokenizer: PreTrainedTokenizerFast
+    pools: dict[str, ImagePool]
+    held_out: ImagePool
+    features: Tensor | None = None
+    catalogues: tuple[Catalogue, Catalogue] | None = None
+
+    def tower(self) -> torch.nn.Module:
+        """Return the model's vision tower."""
+        tower: torch.nn.Module = self.model.model.vision_tower
+        return tower
+
+    def trained(self, stage: Stage) -> dict[str, torch.nn.Parameter]:
+        """Return what a stage trains: the tower, or everything else."""
+        if stage.kind == "vision":
+            return {name: p for name, p in self.model.named_parameters() if "vision_tower" in name}
+        return decoder_parameters(self.model)
+
+    def prepare_features(self) -> None:
+        """Run the frozen tower once over all pools and index them."""
+        if self.features is not None:
+            return
+        scenes, emoji = self.pools["scenes"], self.pools["emoji"]
+        parts = [pool.images for pool in (scenes, emoji, self.held_out) if len(pool)]
+        self.features = torch.cat([cache_features(self.tower().eval(), images) for images in parts])
+        train = build_catalogue(scenes, 0, emoji, len(scenes), held_out=False)
+        held = build_catalogue(self.held_out, len(scenes) + len(emoji), emoji, len(scenes), held_out=True)
+        self.catalogues = (train, held)
+
+
+def gather(recipe: Recipe, seed: int, cache: Path) -> Materials:
+    """Build pools and tokenizer, and the model at its seeded start."""
+    pools = {"emoji": no_emoji()} | build_pools(cache, recipe.pools, seed)
+    held_out = build_pools(cache, {"scenes": HELD_OUT_SCENES}, seed + 1)["scenes"]
+    tokenizer = train_tokenizer(merge_names(pools), recipe.architecture.vocabulary)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 1)
+        model = build_model(recipe.architecture, tokenizer)
+    torch.manual_seed(seed)  # the tower, and next the heads of its stage, start from this
+    tower = SiglipVisionModel(vision_config(recipe.architecture))
+    model.model.vision_tower.load_state_dict(tower.state_dict())
+    return Materials(model, tokenizer, pools, held_out)
+
+
+def _train(
+    materials: Materials, stage: Stage, folder: Path, mark: str, seed: tuple[int, ...], stop_after: int | None
+) -> None:
+    """Run one stage and put its fp32 result into the model."""
+    if stage.kind == "vision":
+        width = materials.model.config.vision_config.hidden_size
+        vision = VisionLearner(materials.tower().train(), width, materials.pools, seed, stage.batch)
+        held_out = materials.held_out
+        masters = run_stage(folder, stage, vision, lambda: vision.probe(held_out), mark, stop_after=stop_after)
+        parameters = {f"tower.{name}": p for name, p in materials.tower().named_parameters()}
+    else:
+        materials.prepare_features()
+        assert materials.features is not None
+        assert materials.catalogues is not None
+        encoder = Encoder(materials.tokenizer, stage.options["visual_tokens"])
+        materials.model.model.language_model.set_attn_implementation(float_attention.NAME)
+        train, held = materials.catalogues
+        episodes = EpisodeLearner(materials.model, encoder, materials.features, train, held, stage, seed)
+        masters = run_stage(folder, stage, episodes, episodes.probe, mark, stop_after=stop_after, half=True)
+        parameters = decoder_parameters(materials.model)
+        materials.model.model.language_model.set_attn_implementation("sdpa")
+    for name, parameter in parameters.items():
+        parameter.data = masters[name].clone()
+
+
+def run_recipe(
+    recipe: Recipe,
+    output: Path,
+    *,
+    seed: int = 0,
+    cache: Path,
+    resume: bool = False,
+    stop_after: int | None = None,
+) -> Materials:
+    """Run every stage of `recipe` in `output`/stages and return the trained model with its tokenizer.
+
+    resume: continue what stands in `output`; otherwise it is started anew.
+    stop_after: end every stage after that many steps as a killed run would (tests only).
+    """
+    if not resume:
+        shutil.rmtree(output / "stages", ignore_errors=True)
+    materials = gather(recipe, seed, cache)
+    mark = root_fingerprint(recipe, seed)
+    for number, stage in enumerate(recipe.stages):
+        mark = fingerprint(mark, asdict(stage))
+        folder = output / "stages" / f"{number:02d}-{stage.name}"
+        done = folder / "weights"
+        finished = read_mark(done)
+        if finished is not None and finished["fingerprint"] == mark:
+            materials.model.load_state_dict(read_tensors(done), strict=False)
+            continue
+        _train(materials, stage, folder, mark, (seed, number), stop_after)
+        if stop_after is not None and stop_after < stage.steps:
+            return materials
+        weights = {name: p.detach() for name, p in materials.trained(stage).items()}
+        write_folder(done, weights, {"fingerprint": mark, "stage": asdict(stage)}, None)
+        shutil.rmtree(folder / "running", ignore_errors=True)
+    return materials
