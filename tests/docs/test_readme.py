@@ -1,0 +1,49 @@
+"""What the README shows is run; what it links to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(ROOT.glob("*.md"))
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len([line for line in block.splitlines() if line.strip()]) <= 15
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[-1] == "True", "a reloaded run must score the same"
+    assert (tmp_path / "runs/example/adapter/adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_point_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target.split("#")[0]).exists(), f"{page.name} links to {target}"
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([\w-]+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_tree_in_design_is_the_tree() -> None:
+    tree = re.search(r"```\nsrc/hificl/\n(.*?)```", (ROOT / "DESIGN.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert tree is not None
+    named = set()
+    for line in tree[1].splitlines():
+        for word in line.split():
+            if not word.endswith((".py", "/")):
+                break
+            named.add(word.removesuffix("/"))
+    parts = {
+        path.name for path in (ROOT / "src/hificl").iterdir() if not path.name.startswith(("__pycache__", "py.typed"))
+    }
+    assert named - {"pretrain"} == parts - {"embedded"}
