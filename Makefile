@@ -26,7 +26,8 @@ quickstart: $(VENV)/package
 
 ## test: install everything, then run the quality checks and all fast tests
 test: $(VENV)/tools quality
-	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2
+	$(BIN)/python -m pytest -m "not slow and not gpu and not timing" --numprocesses 2
+	$(BIN)/python -m pytest -m "timing and not gpu" tests/timing
 
 ## test-slow: the tests that train until something moves
 test-slow: $(VENV)/tools

@@ -7,6 +7,7 @@ Run: `python -m pretrain.probe_easy_vqa MODEL_FOLDER --output RECORD.json`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
@@ -101,6 +102,8 @@ def summary(right: np.ndarray, queries: Sequence[Item]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     out: dict[str, Any] = {}
     for name, chosen in groups.items():
+        if not chosen.any():
+            continue
         values = right[chosen].astype(float)
         means = values[rng.integers(len(values), size=(2000, len(values)))].mean(1)
         low, high = np.percentile(means, [2.5, 97.5])
@@ -184,16 +187,22 @@ def in_context(folder: Path, support: Sequence[Item], queries: Sequence[Item], f
 
 
 def adapted(
-    folder: Path, method: str, random_decoder: bool, support: Sequence[Item], queries: Sequence[Item], features: Tensor
+    folder: Path,
+    method: str,
+    random_decoder: bool,
+    support: Sequence[Item],
+    queries: Sequence[Item],
+    features: Tensor,
+    steps: int = 300,
 ) -> dict[str, Any]:
-    """Return the summary of one method for each of its learning rates, 300 steps of 16 questions."""
+    """Return the summary of one method for each of its learning rates, `steps` steps of 16 questions."""
     wrap, rates = ADAPTERS[method]
     results = {}
     for rate in rates:
         model, encoder = _load(folder, random_decoder)
         torch.manual_seed(0)
         wrapped = wrap(model)
-        adapt(_inner(wrapped), encoder, features, support, rate, 300)
+        adapt(_inner(wrapped), encoder, features, support, rate, steps)
         prompts = [_prompt(encoder, [], query) for query in queries]
         results[f"rate {rate:g}"] = summary(score(_inner(wrapped), encoder, features, prompts), queries)
         label = f"{method}{' on a random decoder' if random_decoder else ''}, rate {rate:g}"
@@ -226,7 +235,10 @@ def main() -> None:
         for control in (False, True):
             name = f"{method}, random decoder" if control else method
             results[name] = adapted(options.folder, method, control, support, queries, features)
-    record = {"task": "easy-VQA", "support": 300, "queries": len(queries), "results": results}
+    digest = hashlib.sha256((options.folder / "model.safetensors").read_bytes()).hexdigest()
+    parameters = sum(p.numel() for p in _load(options.folder, False)[0].parameters())
+    record = {"task": "easy-VQA", "model_sha256": digest, "parameters": parameters}
+    record |= {"support": len(support), "queries": len(queries), "results": results}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(record, indent=1) + "\n")
 

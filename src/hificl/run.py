@@ -12,10 +12,7 @@ from typing import Any
 import torch
 from peft import PeftConfig, PeftModel
 
-from hificl.backbones import Backbone, PromptForm, load_backbone
-from hificl.errors import InputError
-from hificl.records import read_json
-from hificl.training.adapter_file import (
+from hificl.adapters.stored import (
     CONFIG,
     INFORMATION,
     WEIGHTS,
@@ -24,6 +21,9 @@ from hificl.training.adapter_file import (
     read_tensors,
     with_image_settings,
 )
+from hificl.backbones import Backbone, PromptForm, load_backbone
+from hificl.errors import InputError
+from hificl.records import read_json
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def rows(zero: float, eight: float, lora: float, hificl: float, control: float) 
             [
                 "8 demonstrations are 40.0 points above none; their intervals do not overlap",
                 "HiFICL scores highest (90.0), then LoRA (80.0); their intervals do not overlap, so the order is clear",
-                "reaches 30.0: 60.0 of HiFICL's 90.0 points come with the trained language model",
+                "reaches 30.0, 60.0 points below HiFICL: so much takes the trained language model",
             ],
         ),
         (

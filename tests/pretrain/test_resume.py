@@ -52,7 +52,7 @@ def test_interrupted_and_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_
 
 def test_changed_stage_is_run_anew_and_earlier_ones_are_kept(tmp_path, cache):
     run_recipe(SHORT, tmp_path, cache=cache)
-    first, last = (tmp_path / "stages" / name / "weights" / "complete.json" for name in ("00-vision", "02-binding-1"))
+    first, last = (tmp_path / "stages" / name / "weights" / "complete.json" for name in ("00-vision", "02-pooled"))
     before = first.stat().st_mtime_ns, json.loads(last.read_text())["fingerprint"]
     changed = dataclasses.replace(SHORT, stages=(*STAGES[:2], dataclasses.replace(STAGES[2], learning_rate=1e-4)))
     run_recipe(changed, tmp_path, cache=cache, resume=True)

@@ -73,8 +73,6 @@ def test_step_against_the_frozen_decoder(queries: int, batch: int, padded: bool,
     adapted = get_peft_model(frozen_decoder(kv_heads), HiFICLConfig()).eval()
     ratios = pair_ratios(step(adapted, queries, batch, mask), step(plain, queries, batch, mask), PAIRS)
     median = statistics.median(ratios)
-    print(
     measured = f"T={queries} batch={batch} padded={padded} kv_heads={kv_heads}"
     print(f"{measured}: {median:.3f} ({min(ratios):.3f}-{max(ratios):.3f})")
-    )
     assert median <= LIMIT, f"step costs {median:.3f} times the frozen decoder's; pairs {sorted(ratios)}"

@@ -18,8 +18,9 @@ import transformers
 from tiny import colour_examples
 
 from hificl import records
+from hificl.adapters import stored
 from hificl.backbones import load_backbone
-from hificl.training import adapter_file, api, checkpoints, session
+from hificl.training import api, checkpoints, session
 from hificl.training.trainer import AnswerTrainer
 
 # The owner of the attribute and its name, by the name of the place; None kills at the start of the call.
@@ -31,7 +32,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "prune": (checkpoints, "prune"),
     "evaluate": (AnswerTrainer, "evaluate"),
     "adapter": (session, "save_adapter"),
-    "rename": (adapter_file.os, "replace"),
+    "rename": (stored.os, "replace"),
     "record": (records, "write_json"),
 }
 

@@ -161,7 +161,7 @@ def test_full_disk_at_the_first_checkpoint_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("target", ["hificl.records.os.replace", "hificl.training.adapter_file.os.replace"])
+@pytest.mark.parametrize("target", ["hificl.records.os.replace", "hificl.adapters.stored.os.replace"])
 def test_full_disk_at_the_end(
     backbone: Backbone,
     examples: list[Example],

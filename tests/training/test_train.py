@@ -13,12 +13,12 @@ from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
 from hificl.run import Run
 from hificl.training import plan, train
-from hificl.training.adapter_file import new_adapter
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.loss import answer_loss, keeps_some_logits
 from hificl.training.request import resolve

@@ -129,12 +129,12 @@ def _winner(plain: Sequence[Row]) -> str:
 
 def _control(hificl: Row, control: Row) -> str:
     gap = hificl["score"] - control["score"]
-    start = f"The control, the same training on a random language model, reaches {control['score']:.1f}"
+    start = f"The control, same vision tower and training on a random language model, reaches {control['score']:.1f}"
     if gap <= 0:
         return f"{start}, no less than HiFICL ({hificl['score']:.1f}): the score needs no trained language model."
     if _overlap(hificl, control):
         return f"{start}, {gap:.1f} points below HiFICL, but {_intervals(hificl, control)}: no clear gap."
-    return f"{start}: {gap:.1f} of HiFICL's {hificl['score']:.1f} points come with the trained language model."
+    return f"{start}, {gap:.1f} points below HiFICL: so much takes the trained language model."
 
 
 def _overlap(one: Row, other: Row) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 from peft import PeftConfig
 from transformers import set_seed
 
+from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
 from hificl.run import Run, load
-from hificl.training.adapter_file import new_adapter
 from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
 from hificl.training.request import resolve

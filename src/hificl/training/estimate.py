@@ -10,9 +10,9 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
+from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
-from hificl.training.adapter_file import new_adapter
 from hificl.training.holdout import split_holdout
 from hificl.training.recipes import Recipe
 from hificl.training.request import resolve

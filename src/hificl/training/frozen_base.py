@@ -1,27 +1,15 @@
-"""The frozen base under an adapter: a private module tree over shared weights, in evaluation mode while training."""
+"""The frozen base under an adapter stays in evaluation mode while the adapter trains."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
-from transformers import PreTrainedModel
 
 _BASE_CHILDREN = ("base_layer", "original_module")
-
-
-def with_shared_weights(model: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy of the module tree that holds the same parameter and buffer tensors.
-
-    An adapter put into the copy leaves ``model`` as it is, and several adapters share one set of frozen weights.
-    """
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return copy.deepcopy(model, shared)
 
 
 @contextmanager

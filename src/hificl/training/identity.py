@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from hificl.backbones import Backbone
+from hificl.backbones.image_settings import image_settings
 from hificl.data import Example
 from hificl.records import content_hash
 from hificl.training.request import Request
@@ -61,14 +62,6 @@ def peft_values(config: PeftConfig) -> dict[str, Any]:
     values = {name: value for name, value in config.to_dict().items() if name not in later}
     plain = json.loads(json.dumps(values, default=_plain_value))
     return dict(sorted(plain.items()))
-
-
-def image_settings(backbone: Backbone) -> dict[str, Any]:
-    """Return the settings of the image processor as JSON values; empty for a text-only backbone."""
-    if not backbone.takes_images:
-        return {}
-    values = json.loads(backbone.processor.image_processor.to_json_string())
-    return dict(sorted(values.items()))
 
 
 def weights_fingerprint(model: nn.Module) -> str:

@@ -15,13 +15,13 @@ from peft import PeftModel, set_peft_model_state_dict
 from transformers import TrainingArguments
 
 from hificl import records
+from hificl.adapters.stored import WEIGHTS, read_tensors, save_adapter
 from hificl.backbones import Backbone
+from hificl.backbones.image_settings import image_settings
 from hificl.errors import RunError
 from hificl.training import checkpoints
-from hificl.training.adapter_file import WEIGHTS, read_tensors, save_adapter
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
-from hificl.training.identity import image_settings
 from hificl.training.loss import keeps_some_logits, takes_argument
 from hificl.training.model_card import model_card
 from hificl.training.request import Request

@@ -77,7 +77,7 @@ def match_entries(
             "load it on the base model named in its adapter_config.json"
         )
     renamed = {}
-    for key, wanted_key in pairs.items():
+    for key, wanted_key in sorted(pairs.items()):
         name, tensor = expected[wanted_key]
         if stored[key].shape != tensor.shape:
             raise InputError(

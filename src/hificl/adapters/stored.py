@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hificl.adapters.shared_weights import with_shared_weights
 from hificl.backbones import Backbone
 from hificl.backbones.checkpoint import check_safetensors
+from hificl.backbones.image_settings import image_settings
 from hificl.errors import InputError, RunError
 from hificl.records import read_json, write_json
-from hificl.training.frozen_base import with_shared_weights
-from hificl.training.identity import image_settings
 from hificl.tuner import HiFICLModel
 
 WEIGHTS = "adapter_model.safetensors"
