@@ -31,6 +31,19 @@ def test_any_order_registers_and_leaves_no_finder(order: str) -> None:
     run(f"{order}\n{TABLE}\nimport sys; assert not [f for f in sys.meta_path if 'hificl' in type(f).__module__]")
 
 
+def test_an_interrupted_import_of_peft_is_made_good_by_the_next() -> None:
+    run(
+        "import hificl, sys, importlib.abc\n"
+        "class Stop(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'peft.mapping': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "try:\n    import peft\nexcept KeyboardInterrupt: sys.meta_path.pop(0)\n"
+        "assert 'peft' not in sys.modules\n"
+        f"import peft\n{TABLE}"
+    )
+
+
 def test_a_later_peft_with_its_own_method_is_left_alone() -> None:
     own = "import peft; from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING as table; table['HIFICL'] = 'theirs'"
     run(f"{own}; import hificl; assert table['HIFICL'] == 'theirs'")

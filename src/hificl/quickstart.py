@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,7 @@ def quickstart(
     """Compare six ways to answer easy-VQA on a frozen model.
 
     Args:
-        output_dir: Gets ``summary.json``, a folder per cell with its record, predictions and adapter, ``floors.json``,
-            and ``examples/``.
+        output_dir: Gets ``summary.json``, a folder per cell with record and adapter, ``floors.json``, ``examples/``.
         model: As for ``load_backbone``.
         seed: Seed of every cell. The questions stay the same.
         train_size: Number of training questions; demonstrations come from the same ones.
@@ -108,6 +108,9 @@ def quickstart(
 
     Returns:
         The summary, floors and examples.
+
+    Warns:
+        UserWarning: ``output_dir`` was made with other versions of hificl or its libraries; all of it is run again.
 
     Raises:
         InputError: No such model, a size out of range, or an ``output_dir`` that holds another quickstart.
@@ -156,7 +159,11 @@ def _claim(folder: Path, backbone: Backbone, seed: int, train_size: int, query_s
                     f"{folder}: holds a quickstart with {name} = {there['run'].get(name)!r}, this one has {value!r}; "
                     "choose another folder with --output, or replace it with --fresh."
                 )
-    if fresh or (there is not None and there["environment"] != environment):
+    before = there["environment"] if there is not None else environment
+    stale = sorted(name for name, version in environment.items() if before.get(name) != version)
+    if stale:
+        warnings.warn(f"{folder}: made with another {', '.join(stale)}; everything is run again.", stacklevel=3)
+    if fresh or stale:
         for cell in cells(seed):
             _clear(folder / cell.name)
         (folder / "summary.json").unlink(missing_ok=True)
@@ -222,10 +229,8 @@ def _check_reload(trained: Finished, queries: Sequence[Example]) -> None:
                 f"{trained.folder / 'adapter'}: {one['id']} was answered {one['prediction']!r} after training and "
                 f"{text!r} after reloading; the stored adapter is not the trained one, run again with --fresh."
             )
-    records.write_json(
-        file,
-        {"kind": "reload", "identical_answers": len(texts), "environment": records.environment()},
-    )
+    record = {"kind": "reload", "identical_answers": len(texts), "environment": records.environment()}
+    records.write_json(file, record)
 
 
 def _floors(folder: Path, data: TaskData) -> dict[str, dict[str, float]]:
@@ -292,4 +297,4 @@ def _page(shown: Sequence[Mapping[str, Any]]) -> str:
 
 def _inline(text: str) -> str:
     """An answer as a cell of a table: a model may say anything."""
-    return "".join(character if character.isprintable() and character != "|" else "\ufffd" for character in text)
+    return "".join(sign if sign.isprintable() and sign != "|" else "\ufffd" for sign in text)

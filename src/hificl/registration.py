@@ -42,12 +42,12 @@ class _RegisteringLoader(importlib.abc.Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        if self.finder in sys.meta_path:
-            sys.meta_path.remove(self.finder)
         module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
-        self.loader.exec_module(module)
+        self.loader.exec_module(module)  # if it is interrupted, the finder stays for the next try
+        if self.finder in sys.meta_path:
+            sys.meta_path.remove(self.finder)
         if "hificl.tuner" not in sys.modules:  # else it is being imported right now, and registers at its end
             register()
 

@@ -21,6 +21,7 @@ LEVELS = [
     {"cell", "inspection"},
     {"quickstart"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 

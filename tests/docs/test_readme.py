@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -47,3 +49,16 @@ def test_the_tree_in_design_is_the_tree() -> None:
         path.name for path in (ROOT / "src/hificl").iterdir() if not path.name.startswith(("__pycache__", "py.typed"))
     }
     assert named - {"pretrain"} == parts - {"embedded"}
+
+
+def test_the_table_is_drawn_from_the_records() -> None:
+    place = importlib.util.spec_from_file_location("readme_table", ROOT / "scripts" / "readme_table.py")
+    assert place is not None
+    assert place.loader is not None
+    drawn = importlib.util.module_from_spec(place)
+    place.loader.exec_module(drawn)
+    assert drawn.section() in README, "run python scripts/readme_table.py"
+    summary = json.loads((drawn.RESULTS / "summary.json").read_text(encoding="utf-8"))
+    for row in summary["rows"]:
+        record = json.loads((drawn.RESULTS / row["record"]).read_text(encoding="utf-8"))
+        assert record["environment"]["commit"]

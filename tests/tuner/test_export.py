@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    GlmConfig,
+    LlamaConfig,
+    PretrainedConfig,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from closeness import assert_close, rounding_budget
 from hificl import HiFICLConfig
@@ -58,6 +68,33 @@ def test_prefix_equals_adapter(kv_heads: int, share: str, tmp_path: Path) -> Non
     padded[0, :4] = 0
     options = {"attention_mask": padded, "max_new_tokens": 6, "do_sample": False}
     assert torch.equal(prefix.generate(input_ids=ids, **options), model.generate(input_ids=ids, **options))
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 10000.0}
+ROTATIONS = {
+    "halves": LlamaConfig,
+    "interleaved": CohereConfig,
+    "a part, interleaved": GlmConfig,
+    "scaled": partial(LlamaConfig, rope_parameters=YARN),
+}
+
+
+@pytest.mark.parametrize("make", ROTATIONS.values(), ids=ROTATIONS.keys())
+def test_prefix_equals_adapter_under_every_rotation(make: Callable[..., PretrainedConfig], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = make(
+        vocab_size=VOCABULARY, hidden_size=48, intermediate_size=64, num_hidden_layers=2, head_dim=8,
+        num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    base = AutoModelForCausalLM.from_config(config).eval()
+    plain, double = copy.deepcopy(base), copy.deepcopy(base).double()
+    model = adapted(base, share="kv")
+    export_prefix(model, tmp_path)
+    ids = torch.randint(1, VOCABULARY, (2, 11))
+    with torch.no_grad():
+        budget = rounding_budget(plain(input_ids=ids).logits, double(input_ids=ids).logits, margin=32)
+        prefix = PeftModel.from_pretrained(plain, tmp_path).eval()
+        assert_close(prefix(input_ids=ids).logits, model(input_ids=ids).logits, budget, "logits")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ def check_shapes(
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         if tensor.dim() != 4:
             raise ValueError(f"{name} {_shape(tensor)} must have 4 axes: batch, heads, positions, size")
+    for name, tensor in (("key", key), ("value", value)):
+        if tensor.dtype != query.dtype or tensor.device != query.device:
+            raise TypeError(
+                f"query ({query.dtype} on {query.device}) and {name} ({tensor.dtype} on {tensor.device}) must agree; "
+                "cast or move one of them"
+            )
     batch, heads, queries, head_dim = query.shape
     if key.shape[0] != batch or key.shape[3] != head_dim:
         refuse("query", "key", query, key, "batch and head_dim must be equal")

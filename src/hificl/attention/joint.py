@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from hificl.attention.autocast import without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
 from hificl.attention.kernels import Inputs, Kernel, choose_kernel, finite, wide
 
@@ -69,28 +70,33 @@ class JointAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the tensors of :meth:`forward`."""
-        query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights = ctx.saved_tensors
-        kernel: Kernel = ctx.kernel
-        inputs = Inputs(query, key, value, mask, ctx.is_causal, ctx.scale)
-        if ctx.adds_alone:
-            grad = grad / weight_sums(inputs, joint).unsqueeze(-1).to(grad.dtype)
-        grad_query, grad_key, grad_value = real_backward(kernel, inputs, grad, output, joint)
-        wide_grad = wide(grad)
-        delta = (wide_grad * wide(output)).sum(dim=-1, keepdim=True)
-        grad_scores = weights * (wide_grad @ wide(virtual_value).transpose(-1, -2)).sub_(delta)
-        pull = ctx.scale * grad_scores
-        grad_query = grad_query.add_(pull @ wide(virtual_key))
-        grad_virtual_key = _sum_to(pull.transpose(-1, -2) @ wide(query), virtual_key)
-        grad_virtual_value = _sum_to(weights.transpose(-1, -2) @ wide_grad, virtual_value)
-        grad_offset = grad_mask = None
-        if offset is not None and ctx.needs_input_grad[5]:
-            grad_offset = _sum_to(-grad_scores, offset)
-        if mask is not None and ctx.needs_input_grad[6]:
-            grad_mask = mask_gradient(inputs, grad, output, joint)
-        return (
-            grad_query, grad_key, grad_value, grad_virtual_key, grad_virtual_value,
-            grad_offset, grad_mask, None, None, None, None,
-        )  # fmt: skip
+        with without_autocast(grad.device.type):
+            return _joint_gradients(ctx, grad)
+
+
+def _joint_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights = ctx.saved_tensors
+    kernel: Kernel = ctx.kernel
+    inputs = Inputs(query, key, value, mask, ctx.is_causal, ctx.scale)
+    if ctx.adds_alone:
+        grad = grad / weight_sums(inputs, joint).unsqueeze(-1).to(grad.dtype)
+    grad_query, grad_key, grad_value = real_backward(kernel, inputs, grad, output, joint)
+    wide_grad = wide(grad)
+    delta = (wide_grad * wide(output)).sum(dim=-1, keepdim=True)
+    grad_scores = weights * (wide_grad @ wide(virtual_value).transpose(-1, -2)).sub_(delta)
+    pull = ctx.scale * grad_scores
+    grad_query = grad_query.add_(pull @ wide(virtual_key))
+    grad_virtual_key = _sum_to(pull.transpose(-1, -2) @ wide(query), virtual_key)
+    grad_virtual_value = _sum_to(weights.transpose(-1, -2) @ wide_grad, virtual_value)
+    grad_offset = grad_mask = None
+    if offset is not None and ctx.needs_input_grad[5]:
+        grad_offset = _sum_to(-grad_scores, offset)
+    if mask is not None and ctx.needs_input_grad[6]:
+        grad_mask = mask_gradient(inputs, grad, output, joint)
+    return (
+        grad_query, grad_key, grad_value, grad_virtual_key, grad_virtual_value,
+        grad_offset, grad_mask, None, None, None, None,
+    )  # fmt: skip
 
 
 def _sum_to(grad: Tensor, like: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from hificl.attention.autocast import as_under_autocast, without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
 from hificl.attention.checks import check_shapes
 from hificl.attention.kernels import Inputs, choose_kernel
@@ -44,29 +45,32 @@ class AttentionWithMass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor, grad_mass: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of query, key, value and mask."""
-        query, key, value, mask, output, mass = ctx.saved_tensors
-        empty = mass == -torch.inf
-        mass = mass.masked_fill(empty, torch.inf)
-        inputs = Inputs(query, key, value, mask, ctx.is_causal, ctx.scale)
-        grad_mass = grad_mass.masked_fill(empty, 0.0)
-        if ctx.adds:
-            sums = weight_sums(inputs, mass)
-            grad_output, grad_mass = grad_output / sums.unsqueeze(-1).to(grad_output.dtype), grad_mass / sums
-        grad_query, grad_key, grad_value = real_backward(ctx.kernel, inputs, grad_output, output, mass)
+        with without_autocast(grad_output.device.type):
+            return _gradients(ctx, grad_output, grad_mass)
 
-        pull = (ctx.scale * grad_mass).unsqueeze(-1).to(query.dtype)
-        keys = inputs._replace(value=key)
-        mean_key, _ = real_forward(ctx.kernel, keys)
-        mean_pull = pull * sums.unsqueeze(-1).to(query.dtype) if ctx.adds else pull
-        grad_query = grad_query + mean_pull * mean_key
-        grad_key = grad_key + real_backward(ctx.kernel, keys, pull * query, mean_key, mass)[2]
 
-        grad_mask = None
-        if mask is not None and ctx.needs_input_grad[3]:
-            grad_mask = mask_gradient(inputs, grad_output, output, mass) + _mass_by_mask(
-                inputs, grad_mass, output, mass
-            )
-        return grad_query, grad_key, grad_value, grad_mask, None, None, None
+def _gradients(ctx: Any, grad_output: Tensor, grad_mass: Tensor) -> tuple[Tensor | None, ...]:
+    query, key, value, mask, output, mass = ctx.saved_tensors
+    empty = mass == -torch.inf
+    mass = mass.masked_fill(empty, torch.inf)
+    inputs = Inputs(query, key, value, mask, ctx.is_causal, ctx.scale)
+    grad_mass = grad_mass.masked_fill(empty, 0.0)
+    if ctx.adds:
+        sums = weight_sums(inputs, mass)
+        grad_output, grad_mass = grad_output / sums.unsqueeze(-1).to(grad_output.dtype), grad_mass / sums
+    grad_query, grad_key, grad_value = real_backward(ctx.kernel, inputs, grad_output, output, mass)
+
+    pull = (ctx.scale * grad_mass).unsqueeze(-1).to(query.dtype)
+    keys = inputs._replace(value=key)
+    mean_key, _ = real_forward(ctx.kernel, keys)
+    mean_pull = pull * sums.unsqueeze(-1).to(query.dtype) if ctx.adds else pull
+    grad_query = grad_query + mean_pull * mean_key
+    grad_key = grad_key + real_backward(ctx.kernel, keys, pull * query, mean_key, mass)[2]
+
+    grad_mask = None
+    if mask is not None and ctx.needs_input_grad[3]:
+        grad_mask = mask_gradient(inputs, grad_output, output, mass) + _mass_by_mask(inputs, grad_mass, output, mass)
+    return grad_query, grad_key, grad_value, grad_mask, None, None, None
 
 
 def _mass_by_mask(inputs: Inputs, grad_mass: Tensor, output: Tensor, mass: Tensor) -> Tensor:
@@ -79,6 +83,7 @@ def _mass_by_mask(inputs: Inputs, grad_mass: Tensor, output: Tensor, mass: Tenso
     return mask_gradient(ones, grad_mass.unsqueeze(-1), torch.zeros_like(output[..., :1]), mass)
 
 
+@as_under_autocast
 def attention_with_mass(
     query: Tensor,
     key: Tensor,

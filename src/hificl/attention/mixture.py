@@ -8,11 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hificl.attention.autocast import as_under_autocast
 from hificl.attention.joint import virtual_scores
 from hificl.attention.kernels import finite, wide
 from hificl.attention.mass import attention_with_mass
 
 
+@as_under_autocast
 def virtual_mixture(
     query: Tensor,
     key: Tensor,

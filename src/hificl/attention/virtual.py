@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hificl.attention.autocast import as_under_autocast
 from hificl.attention.checks import check_offset, check_shapes
 from hificl.attention.joint import JointAttention
 from hificl.attention.masks import additive_mask
 
 
+@as_under_autocast
 def virtual_attention(
     query: Tensor,
     key: Tensor,
@@ -61,7 +63,7 @@ def virtual_attention(
     Raises:
         ValueError: ``kv_heads`` does not divide ``heads``, two tensors disagree on an axis, or ``mask`` or
             ``score_offset`` does not broadcast. The message names both arguments and shows both shapes.
-        TypeError: ``mask`` is neither boolean nor floating.
+        TypeError: ``mask`` is neither boolean nor floating, or query, key and value differ in dtype.
 
     Note:
         Zero ``virtual_value`` is not the identity: it scales the output by ``share``. Only ``virtual == 0`` gives plain

@@ -113,7 +113,7 @@ def _show_plan(report: Report, chosen: QuickstartOptions) -> None:
     }
 
     def show(screen: Console) -> None:
-        screen.print(f"would answer {chosen.query_size} questions with each of: {', '.join(names)}\n", soft_wrap=True)
+        screen.print(f"would answer {chosen.query_size} questions with each of: {'; '.join(names)}\n", soft_wrap=True)
         for method, found in plans.items():
             show_plan(screen, found, chosen.model, f"{chosen.output}/{method}")
             screen.print()

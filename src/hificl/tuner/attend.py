@@ -6,6 +6,8 @@ that function does (a soft cap, sinks, a position bias, dropout, returned weight
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from hificl.attention.autocast import as_under_autocast
 from hificl.attention.joint import JointAttention
 from hificl.attention.masks import additive_mask, rows_without_keys
 from hificl.attention.mixture import virtual_mixture
@@ -27,7 +30,7 @@ KNOWN = frozenset(
     (
         *("scaling", "is_causal", "sliding_window", "position_ids", "position_embeddings", "cache_position"),
         *("past_key_values", "past_key_value", "use_cache", "layer_idx", "logits_to_keep", "num_items_in_batch"),
-        *("output_attentions", "output_hidden_states", "return_dict"),
+        *("output_attentions", "output_hidden_states", "return_dict", "token_type_ids", "mm_token_type_ids"),
         *("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k"),
     )
 )
@@ -36,21 +39,22 @@ _prepared: WeakIdKeyDictionary = WeakIdKeyDictionary()  # mask of this forward -
 
 
 def prepare_mask(mask: Tensor, keys: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Bring a model's mask into the kernels' form, once per forward: all layers get the same mask object.
+    """Bring a model's mask into the kernels' form, boolean ones once per forward: all layers get the same object.
 
     Returns:
         The additive mask [batch|1 heads|1 queries|1 keys] and the rows that see no key, [batch|1 heads|1 queries|1].
     """
-    traced = torch.compiler.is_compiling() or mask.is_inference()  # no place or version to remember it by
-    stamp = None if traced else (mask._version, keys, dtype)
-    remembered = None if traced else _prepared.get(mask)
+    # Traced and inference tensors have no version to remember them by; the form of a floating mask shares its memory.
+    forget = torch.compiler.is_compiling() or mask.is_inference() or mask.dtype != torch.bool
+    stamp = None if forget else (mask._version, keys, dtype)
+    remembered = None if forget else _prepared.get(mask)
     if remembered is not None and remembered[0] == stamp:
         return remembered[1:]
     additive = additive_mask(mask[..., :keys], dtype)
     empty = rows_without_keys(additive, is_causal=False)
     assert additive is not None
     assert empty is not None
-    if not traced:
+    if not forget:
         _prepared[mask] = (stamp, additive, empty)
     return additive, empty
 
@@ -91,11 +95,28 @@ def attend(
         if is_causal:  # as in transformers: without a mask, keys beyond the queries are unused slots of a static cache
             key, value = key[:, :, : query.shape[2]], value[:, :, : query.shape[2]]
     special = {name for name, told in keywords.items() if name not in KNOWN and _acts(told)}
+    if special:
+        _notice(special)
     if pairs.additive or pairs.unmasked_mass:
-        return _mixture(pairs, query, key, value, mask, keywords, special, is_causal), None
+        return _mixture(module, pairs, query, key, value, mask, keywords, special, is_causal), None
     if eager or special or (mask is not None and mask.requires_grad):
         return _prepended(function, module, pairs, query, key, value, mask, keywords, is_causal)
-    return _fused(pairs, query, key, value, mask, keywords.get("scaling"), is_causal), None
+    return _fused(query, key, value, pairs, mask, keywords.get("scaling"), is_causal), None
+
+
+@functools.cache
+def _log_once(names: tuple[str, ...]) -> None:
+    logging.getLogger("hificl").warning(
+        "attention is called with %s, which the fused path does not know: pairs are put in front of the real keys "
+        "instead, which is exact but slower",
+        ", ".join(names),
+    )
+
+
+def _notice(special: set[str]) -> None:
+    """Say once per set of keywords that the slower path is taken."""
+    if not torch.compiler.is_compiling():
+        _log_once(tuple(sorted(special)))
 
 
 def _acts(told: Any) -> bool:
@@ -108,8 +129,9 @@ def _wide_pairs(pairs: Pairs, query: Tensor) -> tuple[Tensor, Tensor]:
     return pairs.key.to(dtype), pairs.value.to(dtype)
 
 
+@as_under_autocast
 def _fused(
-    pairs: Pairs, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None, is_causal: bool
+    query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, mask: Tensor | None, scale: float | None, is_causal: bool
 ) -> Tensor:
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     if query.shape[-1] != value.shape[-1]:
@@ -127,6 +149,7 @@ def _fused(
 
 
 def _mixture(
+    module: Any,
     pairs: Pairs,
     query: Tensor,
     key: Tensor,
@@ -138,7 +161,8 @@ def _mixture(
 ) -> Tensor:
     if special:
         raise ValueError(
-            f"mixing='additive' and compat='official' are not defined for attention with {', '.join(sorted(special))}"
+            f"{module.site}: mixing='additive' and compat='official' are not defined for attention with "
+            f"{', '.join(sorted(special))}; use mixing='softmax' and compat='exact'"
         )
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     output = virtual_mixture(
@@ -200,8 +224,8 @@ def _prepended(
         keywords["position_bias"] = F.pad(keywords["position_bias"], (virtual, 0))
     if "is_causal" in keywords or extended is None:
         keywords["is_causal"] = False  # what is causal stands in the mask
-    virtual_key = pairs.key.to(query.dtype).expand(batch, *pairs.key.shape[-3:])
-    virtual_value = pairs.value.to(query.dtype).expand(batch, *pairs.value.shape[-3:])
+    virtual_key = pairs.key.to(key.dtype).expand(batch, *pairs.key.shape[-3:])
+    virtual_value = pairs.value.to(value.dtype).expand(batch, *pairs.value.shape[-3:])
     key = torch.cat([virtual_key, key.repeat_interleave(groups, dim=1)], dim=2)
     value = torch.cat([virtual_value, value.repeat_interleave(groups, dim=1)], dim=2)
     return function(module, query, key, value, extended, **keywords)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,9 @@ class HiFICLConfig(PeftConfig):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int) or number < 0:
                 raise InputError(f"HiFICLConfig: {name}={number!r} must be an integer that is not negative, such as 8")
+        offset = self.init_score_offset
+        if isinstance(offset, bool) or not isinstance(offset, int | float) or math.isnan(offset) or offset == -math.inf:
+            raise InputError(f"HiFICLConfig: init_score_offset={offset!r} must be a number, such as 0.0")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 shown = " or ".join(map(repr, choices))

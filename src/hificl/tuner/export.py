@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,10 @@ from torch import Tensor, nn
 from hificl.errors import InputError
 from hificl.tuner.layer import HiFICLLayer
 from hificl.tuner.pairs import Pairs
+from hificl.tuner.redirect import SIDECAR
 from hificl.tuner.sites import live_config, text_decoder
+
+WEIGHTS = "adapter_model.safetensors"
 
 
 def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
@@ -26,30 +32,41 @@ def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
         return "a prefix has no score offsets"
     if site.heads != site.kv_heads and share != "kv":
         return (
-            f"{site.name} has {site.heads} query heads on {site.kv_heads} key-value heads and its pairs are per query "
-            "head; a prefix has one pair per key-value head. Train with share='kv' for an adapter that can be exported"
+            f"{site.name} has {site.heads} query heads on {site.kv_heads} key-value heads and its pairs are per "
+            "query head; a prefix has one pair per key-value head. Train with share='kv' for an adapter to export"
         )
     return None
 
 
-def rotate(key: Tensor, shift: int, decoder: nn.Module) -> Tensor:
-    """Rotate keys [kv_heads virtual head_dim] by ``shift`` positions, with the decoder's own rotary embedding.
+def rotate(key: Tensor, shift: int, layer: HiFICLLayer, attention: nn.Module, decoder: nn.Module) -> Tensor:
+    """Rotate keys [kv_heads virtual head_dim] by ``shift`` positions, as the attention module's own file rotates.
 
     A prefix takes the first positions, which moves every query by the number of pairs; rotating the keys by as much
     keeps all scores. Keys of a model without rotary embedding are returned as they are.
+
+    Raises:
+        InputError: The rotation is not one of plain positions, or cannot be told; the message names the module.
     """
-    embedding = getattr(decoder, "rotary_emb", None)
+    embedding: Any = getattr(decoder, "rotary_emb", None)
     if embedding is None:
         return key
+    apply = getattr(sys.modules[type(attention).__module__], "apply_rotary_pos_emb", None)
     place = torch.tensor([[shift]], device=key.device)
-    cosine, sine = embedding(key, place)
-    if cosine.dim() != 3 or cosine.shape[0] != 1:
-        raise InputError("this model computes positions on several axes (M-RoPE); a prefix cannot shift them")
-    size = cosine.shape[-1]
-    turned, rest = key[..., :size], key[..., size:]
-    half = size // 2
-    swapped = torch.cat([-turned[..., half:], turned[..., :half]], dim=-1)
-    return torch.cat([turned * cosine[0] + swapped * sine[0], rest], dim=-1)
+    try:
+        cosine, sine = embedding(key, place)
+        scaling = float(getattr(embedding, "attention_scaling", 1.0) or 1.0)
+        cosine, sine = cosine / scaling, sine / scaling  # YaRN scales queries and keys; a virtual key has no such scale
+        size = cosine.shape[-1]
+        turned = apply(key[None, ..., :size], key[None, ..., :size], cosine, sine)[1][0]  # type: ignore[misc]
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise InputError(
+            f"cannot export to a prefix: the rotation of {layer.site.name} is not one of plain positions ({error})"
+        ) from error
+    rotated = torch.cat([turned, key[..., size:]], dim=-1)
+    lengths = key.norm(dim=-1), rotated.norm(dim=-1)
+    if rotated.shape != key.shape or not torch.allclose(*lengths, rtol=1e-4):
+        raise InputError(f"cannot export to a prefix: the rotation of {layer.site.name} changes the length of keys")
+    return rotated
 
 
 def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
@@ -68,13 +85,13 @@ def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
     config: Any = model.peft_config[adapter_name]  # type: ignore[union-attr, index]
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     decoder = text_decoder(base)
-    layers = [module for module in decoder.modules() if isinstance(module, HiFICLLayer)]
-    layers = [layer for layer in layers if adapter_name in layer.hificl_kv]
+    found = [(part, getattr(part, SIDECAR)) for part in decoder.modules() if SIDECAR in part._modules]
+    layers = [(attention, layer) for attention, layer in found if adapter_name in layer.hificl_kv]
     depth = live_config(decoder).num_hidden_layers
     if len(layers) != depth:
         raise InputError(f"the adapter has pairs in {len(layers)} of {depth} layers; a prefix needs them in all")
     rows = []
-    for layer in layers:
+    for attention, layer in layers:
         pairs: Pairs = layer.hificl_kv[adapter_name]()
         refusal = prefix_refusal(layer, pairs, config.share)
         if refusal:
@@ -83,7 +100,7 @@ def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
         key, value = pairs.key.detach()[::groups].float(), pairs.value.detach()[::groups].float()
         if key.shape[-1] != value.shape[-1]:
             raise InputError(f"cannot export to a prefix: {layer.site.name} has values of another size than its keys")
-        rows += [rotate(key, config.num_virtual_tokens, decoder), value]
+        rows += [rotate(key, config.num_virtual_tokens, layer, attention, decoder), value]
     return torch.stack(rows).permute(2, 0, 1, 3).flatten(1).contiguous()
 
 
@@ -120,8 +137,11 @@ def export_prefix(model: nn.Module, output: Path | str, adapter_name: str = "def
     )
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({"prompt_embeddings": prefix}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config.save_pretrained(str(folder))
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        save_file({"prompt_embeddings": prefix}, Path(unfinished, WEIGHTS), metadata={"format": "pt"})
+        config.save_pretrained(unfinished)
+        for name in (WEIGHTS, "adapter_config.json"):  # the config last: without it there is no adapter
+            os.replace(Path(unfinished, name), folder / name)
     return {
         "format": "peft-prefix",
         "num_virtual_tokens": told.num_virtual_tokens,

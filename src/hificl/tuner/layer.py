@@ -21,10 +21,10 @@ class HiFICLLayer(nn.Module, BaseTunerLayer):
     weight: Any = None  # the inherited properties look for a wrapped layer and recurse
     bias: Any = None
 
-    def __init__(self, site: Site, device: torch.device) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__()
         self.site = site
-        self.device = device
+        self.device = torch.device("cpu")
         self.hificl_kv = nn.ModuleDict()
         self.row_adapters: list[str] | None = None
         self._disable_adapters = False
@@ -41,8 +41,9 @@ class HiFICLLayer(nn.Module, BaseTunerLayer):
         if not any(parameter.is_meta for parameter in adapter.parameters()):
             adapter.to(device or self.device)
 
-    def update_layer(self, adapter_name: str, config: HiFICLConfig) -> None:
-        """Add an adapter, or replace the one of that name."""
+    def update_layer(self, adapter_name: str, config: HiFICLConfig, device: torch.device) -> None:
+        """Add an adapter, or replace the one of that name; ``device`` is where the attention module computes now."""
+        self.device = device
         self.hificl_kv[adapter_name] = VirtualPairs(self.site, config)
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
@@ -63,7 +64,8 @@ class HiFICLLayer(nn.Module, BaseTunerLayer):
         if not self.is_active():
             return None
         if self.row_adapters is None:
-            return joined([self.hificl_kv[name]() for name in self.active_adapters if name in self.hificl_kv])
+            pairs = joined([self.hificl_kv[name]() for name in self.active_adapters if name in self.hificl_kv])
+            return pairs if pairs.key.shape[-2] else None
         repeats, left_over = divmod(batch, len(self.row_adapters))
         if left_over:
             raise ValueError(f"{self.site.name}: {len(self.row_adapters)} adapter names for a batch of {batch} rows")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner, check_target_module_exists
+from peft.utils.error import NoMatchingPeftModuleError
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
 from hificl.errors import InputError
@@ -76,14 +79,28 @@ class HiFICLModel(BaseTuner):
         current_key: str,
         parameter_name: str | None = None,
     ) -> None:
+        site = self.sites[current_key]
+        if site.reads_implementation:
+            raise InputError(
+                f"{current_key} ({type(target).__name__}) computes differently by the name of its attention "
+                "implementation, which an adapter changes; leave it out with exclude_modules"
+            )
         if not hasattr(target, SIDECAR):
-            device = next((p.device for p in target.parameters()), torch.device("cpu"))
-            install(target, HiFICLLayer(self.sites[current_key], device))
-        getattr(target, SIDECAR).update_layer(adapter_name, peft_config)
+            install(target, HiFICLLayer(site))
+        getattr(target, SIDECAR).update_layer(adapter_name, peft_config, compute_device(target))
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         """Add an adapter to the model; see :meth:`peft.tuners.tuners_utils.BaseTuner.inject_adapter`."""
-        super().inject_adapter(model, adapter_name, *args, **kwargs)
+        try:
+            super().inject_adapter(model, adapter_name, *args, **kwargs)
+        except NoMatchingPeftModuleError as error:
+            config: Any = self.peft_config[adapter_name]
+            options = ("target_modules", "exclude_modules", "layers_to_transform")
+            told = ", ".join(f"{name}={value!r}" for name in options if (value := getattr(config, name)) is not None)
+            raise InputError(
+                f"{told or 'this config'} leaves none of the {len(self.sites)} attention modules of the text decoder, "
+                f"from {next(iter(self.sites))} to {list(self.sites)[-1]}; name some of these"
+            ) from error
         install_positions(model, text_decoder(model), _layers(model))
 
     @classmethod
@@ -117,11 +134,18 @@ class HiFICLModel(BaseTuner):
     def _check_merge_allowed(self) -> NoReturn:
         raise ValueError(NO_MERGE)
 
+    def unmerge_adapter(self) -> NoReturn:
+        """Refuse: nothing can have been merged."""
+        raise ValueError(NO_MERGE)
+
     def _unload_and_optionally_merge(self, merge: bool = True, *args: Any, **kwargs: Any) -> Any:
         if merge:
             self._check_merge_allowed()
         for module in [module for module in self.model.modules() if SIDECAR in module._modules]:
             remove(module)
+        for name, wrapper in _whole_modules(self.model):
+            parent, _, child = name.rpartition(".")
+            setattr(self.model.get_submodule(parent), child, wrapper.original_module)
         remove_positions(self.model)
         if hasattr(self.model, "peft_config"):
             del self.model.peft_config
@@ -138,9 +162,16 @@ class HiFICLModel(BaseTuner):
         self._check_row_adapters(list(names), layers, args, kwargs)
         for layer in layers:
             layer.row_adapters = list(names)
+        rows = [name for name in names for _ in range(_beams(kwargs))]
+        handles = [
+            wrapper.register_forward_pre_hook(partial(_with_adapter_names, rows), with_kwargs=True)
+            for _, wrapper in _whole_modules(self.model)
+        ]
         try:
             yield
         finally:
+            for handle in handles:
+                handle.remove()
             for layer in layers:
                 layer.row_adapters = None
 
@@ -157,6 +188,36 @@ class HiFICLModel(BaseTuner):
         rows = next((tensor.shape[0] for tensor in candidates if isinstance(tensor, Tensor)), len(names))
         if rows != len(names):
             raise ValueError(f"adapter_names has {len(names)} names for a batch of {rows} rows; give one name per row")
+
+
+def compute_device(module: nn.Module) -> torch.device:
+    """Return where a module computes: where an offloading hook moves its weights, else where they are."""
+    hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
+    moved_to = [getattr(hook, "execution_device", None) for hook in hooks if hook is not None]
+    if any(device is not None for device in moved_to):
+        return torch.device(next(device for device in moved_to if device is not None))
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+
+
+def _whole_modules(model: nn.Module) -> list[tuple[str, Any]]:
+    """Return the wrappers of ``modules_to_save`` with their names."""
+    return [(name, part) for name, part in model.named_modules() if isinstance(part, AuxiliaryTrainingWrapper)]
+
+
+def _with_adapter_names(
+    names: list[str], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, {**kwargs, "adapter_names": names}
+
+
+def _beams(kwargs: dict[str, Any]) -> int:
+    """Return how many rows generation makes of each row of the batch."""
+    settings = kwargs.get("generation_config")
+
+    def told(name: str) -> int:
+        return int(kwargs.get(name) or getattr(settings, name, None) or 1)
+
+    return max(told("num_beams"), told("num_return_sequences"))
 
 
 def _layers(model: nn.Module) -> list[HiFICLLayer]:

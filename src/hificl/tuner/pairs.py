@@ -74,7 +74,9 @@ class VirtualPairs(nn.Module):
 def _same_mixing(found: list[Pairs]) -> tuple[bool, bool]:
     kinds = {(pairs.additive, pairs.unmasked_mass) for pairs in found}
     if len(kinds) > 1:
-        raise ValueError("adapters with different `mixing` or `compat` cannot be active in one batch")
+        raise ValueError(
+            "adapters with different mixing or compat cannot be active in one batch; activate them one after the other"
+        )
     return kinds.pop()
 
 
@@ -113,15 +115,15 @@ def per_row(names: list[str], pairs_of: dict[str, Pairs]) -> Pairs | None:
     additive, unmasked_mass = _same_mixing(found)
     first = found[0]
 
-    def padded(matrix: Tensor, value: float = 0.0) -> Tensor:
-        axis_is_last = matrix.shape[-2] == 1 and value != 0.0
-        missing = most - matrix.shape[-1 if axis_is_last else -2]
-        return nn.functional.pad(matrix, (0, missing) if axis_is_last else (0, 0, 0, missing), value=value)
+    def longer(matrix: Tensor) -> Tensor:
+        return nn.functional.pad(matrix, (0, 0, 0, most - matrix.shape[1]))
 
-    nothing = torch.full_like(_offset_row(first)[..., :1], torch.inf).expand(-1, -1, most)
-    keys = [padded(pairs.key) for pairs in found] + [torch.zeros_like(padded(first.key))]
-    values = [padded(pairs.value) for pairs in found] + [torch.zeros_like(padded(first.value))]
-    offsets = [padded(_offset_row(pairs), torch.inf) for pairs in found] + [nothing]
+    def offsets_of(pairs: Pairs) -> Tensor:
+        return nn.functional.pad(_offset_row(pairs), (0, most - pairs.key.shape[1]), value=torch.inf)
+
+    keys = [longer(pairs.key) for pairs in found] + [torch.zeros_like(longer(first.key))]
+    values = [longer(pairs.value) for pairs in found] + [torch.zeros_like(longer(first.value))]
+    offsets = [offsets_of(pairs) for pairs in found] + [torch.full_like(offsets_of(first), torch.inf)]
     index = {name: position for position, name in enumerate(pairs_of)}
     rows = torch.tensor([index.get(name, len(found)) for name in names], device=first.key.device)
     stacked = (torch.stack(part).index_select(0, rows) for part in (keys, values, offsets))

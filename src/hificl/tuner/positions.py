@@ -20,12 +20,15 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 class Caller:
     """A forward pre-hook on the whole model that notes whether its caller gave position ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        names = list(inspect.signature(model.forward).parameters)
+        self.place = names.index("position_ids") if "position_ids" in names else len(names)
         self.gave_positions = False
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Take the note."""
-        self.gave_positions = kwargs.get("position_ids") is not None
+        told = args[self.place] if len(args) > self.place else kwargs.get("position_ids")
+        self.gave_positions = told is not None
 
 
 class MaskDerivedPositions:
@@ -61,15 +64,21 @@ class MaskDerivedPositions:
 
 
 def key_visibility(mask: Any) -> Tensor | None:
-    """Return which keys the last query sees, boolean [batch keys], from any form of mask that models hand down."""
-    if isinstance(mask, dict):
-        mask = mask.get("full_attention")
+    """Return which keys are no padding, boolean [batch keys], from the forms of mask that models hand down.
+
+    A key is padding if no query sees it. With a cache a window can hide keys from all of the few queries, so a mask of
+    queries x keys tells only where it is square or known to have no window. None: it cannot be told.
+    """
+    whole = isinstance(mask, dict)
+    mask = mask.get("full_attention") if isinstance(mask, dict) else mask
     if not isinstance(mask, Tensor) or mask.dim() not in (2, 4):
         return None
-    if mask.dim() == 4:
-        mask = mask[:, 0, -1]
-        return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-    return mask != 0
+    if mask.dim() == 2:
+        return mask != 0
+    if not whole and mask.shape[-2] != mask.shape[-1]:
+        return None
+    seen = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    return seen[:, 0].any(dim=1)
 
 
 def remove_positions(model: nn.Module) -> None:
@@ -85,7 +94,7 @@ def install_positions(model: nn.Module, decoder: nn.Module, layers: list[HiFICLL
     """Put the hooks on a model, in place of those of an earlier adapter, if its decoder takes position ids."""
     remove_positions(model)
     if "position_ids" in inspect.signature(decoder.forward).parameters:
-        caller = None if model is decoder else Caller()
+        caller = None if model is decoder else Caller(model)
         if caller is not None:
             model.register_forward_pre_hook(caller, with_kwargs=True)
         decoder.register_forward_pre_hook(MaskDerivedPositions(layers, caller), with_kwargs=True)

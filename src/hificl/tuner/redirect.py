@@ -108,7 +108,7 @@ def redirected_attention(
         key, value = cache.update(
             key_states=key, value_states=value, layer_idx=getattr(module, "layer_idx", None), kwargs=keywords
         )
-    view = ModuleView(module, config=config, num_key_value_groups=1)
+    view = ModuleView(module, config=config, num_key_value_groups=1, site=site.name)
     eager = implementation in (None, "eager")
     return attend(function, view, pairs, query, key, value, attention_mask, keywords, eager=eager)
 

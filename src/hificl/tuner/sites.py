@@ -29,6 +29,8 @@ class Site:
     head_dim: int
     value_dim: int
     is_cross_attention: bool
+    reads_implementation: bool = False
+    """The module computes differently by the name of the attention implementation, which the redirection changes."""
 
 
 def text_decoder(model: nn.Module) -> nn.Module:
@@ -54,6 +56,19 @@ def calls_attention_interface(module: nn.Module) -> bool:
     forward = inspect.unwrap(type(module).forward)
     code = getattr(forward, "__code__", None)
     return code is not None and INTERFACE in code.co_names and live_config(module) is not None
+
+
+READ_BEHIND = ("reorder_and_upcast_attn",)  # switches of modules that read the name only where the switch is on
+
+
+def reads_implementation(module: nn.Module) -> bool:
+    """Say whether the module compares the name of its attention implementation to choose what to compute."""
+    switches = [getattr(module, name) for name in READ_BEHIND if hasattr(module, name)]
+    if switches and not any(switches):
+        return False
+    constants: list[Any] = list(inspect.unwrap(type(module).forward).__code__.co_consts)
+    flat = [part for constant in constants for part in (constant if isinstance(constant, tuple) else (constant,))]
+    return "eager" in flat or "sdpa" in flat
 
 
 def is_cross_attention(name: str, module: nn.Module) -> bool:
@@ -95,7 +110,8 @@ def describe(name: str, module: nn.Module) -> Site:
     groups = _first([getattr(module, "num_key_value_groups", None)])
     kv_heads = heads // groups if groups else (look_up("num_key_value_heads") or heads)
     value_dim = look_up("v_head_dim") or head_dim
-    return Site(name, heads, kv_heads, head_dim, value_dim, is_cross_attention(name, module))
+    cross, reads = is_cross_attention(name, module), reads_implementation(module)
+    return Site(name, heads, kv_heads, head_dim, value_dim, cross, reads)
 
 
 def find_sites(model: nn.Module) -> dict[str, Site]:
