@@ -71,9 +71,10 @@ without the pretraining.
 LIMITS = """
 ## Limits
 
-- Binding made-up labels to images from demonstrations was not learned: the four two-way probes above stand at chance.
-  What demonstrations do is show the form of the answer.
-- Yes/no questions need adaptation; in context they stay near or below chance.
+- Binding made-up labels to images from demonstrations was not learned: the four two-way probes above stand near
+  chance. What demonstrations do is show the form of the answer.
+- Yes/no questions were not learned either: in context they are under chance, partly because "is a circle present?" is
+  read as a question for the shape. Only adaptation helps there.
 - One seed, one run; its stages were run one by one during development, and the whole has not been repeated from the
   start. The images are synthetic or emoji; nothing here says anything about photographs.
 """

@@ -18,6 +18,7 @@ from hificl.training.recipes import Recipe
 from hificl.training.request import resolve
 from hificl.training.samples import EncodedExamples
 from hificl.training.session import count_trainable
+from hificl.tuner.redirect import SIDECAR
 
 ACTIVATIONS_PER_TOKEN = 17
 """Values of hidden size that a decoder layer keeps per token for the backward pass (Korthikanti et al.,
@@ -106,9 +107,9 @@ def plan(
 
 
 def _targets(model: nn.Module) -> tuple[str, ...]:
-    """Names in the base model: PEFT puts two levels above it."""
+    """Names of the adapted modules in the base model: PEFT puts two levels above it, and a sidecar lies one below."""
     names = [name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
-    return tuple(name.removeprefix("base_model.model.") for name in names)
+    return tuple(name.removeprefix("base_model.model.").removesuffix(f".{SIDECAR}") for name in names)
 
 
 def _memory(backbone: Backbone, trainable: int, tokens: int) -> int:

@@ -54,7 +54,10 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     theirs = {key: value for key, value in overrides.items() if key not in recipe_fields()}
     if isinstance(method, str) and recipe != "paper":
         theirs = {**{key: value for key, value in family.items() if key in known}, **theirs}
-    return Request(name, build(theirs), resolved)
+    config = build(theirs)
+    if getattr(config, "num_virtual_tokens", None) == 0:
+        raise InputError(f"train: num_virtual_tokens is 0, so {name} has nothing to train; give it some, such as 8.")
+    return Request(name, config, resolved)
 
 
 def _builder(backbone: Backbone, name: str) -> Callable[[Mapping[str, Any]], PeftConfig]:
