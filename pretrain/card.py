@@ -75,8 +75,9 @@ LIMITS = """
   chance. What demonstrations do is show the form of the answer.
 - Yes/no questions were not learned either: in context they are under chance, partly because "is a circle present?" is
   read as a question for the shape. Only adaptation helps there.
-- One seed, one run; its stages were run one by one during development, and the whole has not been repeated from the
-  start. The images are synthetic or emoji; nothing here says anything about photographs.
+- One seed, one run; its stages were run one by one during development. The second stage was repeated to the same bits
+  on the same machine; the whole has not been repeated. The images are synthetic or emoji; nothing
+  here says anything about photographs.
 """
 
 
