@@ -9,10 +9,10 @@ import pytest
 import torch
 import transformers
 
-from hificl.backbones import Backbone, load_backbone
+from hificl.backbones import Backbone
 from hificl.data import Example
 
-from .tiny import colour_examples, save_tiny_llava
+from .tiny import colour_examples, load_tiny, save_tiny_llava
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def backbone(folder: Path) -> Backbone:
-    return load_backbone(folder, device="cpu")
+    return load_tiny(folder)
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 import transformers
-from tiny import colour_examples
+from tiny import colour_examples, load_tiny
 
 from hificl import records
 from hificl.adapters import stored
-from hificl.backbones import load_backbone
 from hificl.training import api, checkpoints, session
 from hificl.training.trainer import AnswerTrainer
 
@@ -69,7 +68,7 @@ def start(place: str | None, train: Callable[[], object]) -> None:
 def main(jobs: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    backbone = load_backbone(jobs["backbone"], device="cpu")
+    backbone = load_tiny(jobs["backbone"])
     for job in jobs["runs"]:
         for place in [*job["places"], None]:
             start(

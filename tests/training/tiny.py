@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from hificl.backbones import Backbone, load_backbone
 from hificl.data import Example
 
 COLOURS = ("red", "blue", "green", "black", "white", "yellow", "orange", "purple", "light blue", "grey", "brown")
@@ -75,3 +77,9 @@ def colour_examples(number: int = 11) -> list[Example]:
         )
         for index, colour in enumerate(COLOURS[:number])
     ]
+
+
+def load_tiny(folder: Path | str) -> Backbone:
+    """Load a tiny model on the CPU, without the training defaults that were chosen for the embedded one."""
+    backbone = load_backbone(folder, device="cpu")
+    return replace(backbone, family=replace(backbone.family, training_defaults={}))

@@ -7,13 +7,12 @@ import sys
 
 import torch
 import transformers
-from tiny import colour_examples
+from tiny import colour_examples, load_tiny
 
-from hificl.backbones import load_backbone
 from hificl.training import train
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     folder, output, options = sys.argv[1:]
-    train(load_backbone(folder, device="cpu"), colour_examples(), output_dir=output, **json.loads(options))
+    train(load_tiny(folder), colour_examples(), output_dir=output, **json.loads(options))
