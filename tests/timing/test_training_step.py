@@ -17,7 +17,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from hificl import HiFICLConfig
 
 LIMIT = 1.05
-PAIRS = 7
+TOKENS_TO_TIME = 16_384  # so that short steps get more pairs; never fewer than seven
 ANSWER_ROWS = 8
 
 
@@ -71,7 +71,11 @@ def test_step_against_the_frozen_decoder(queries: int, batch: int, padded: bool,
             mask[row, : 7 * row] = 0
     plain = frozen_decoder(kv_heads)
     adapted = get_peft_model(frozen_decoder(kv_heads), HiFICLConfig()).eval()
-    ratios = pair_ratios(step(adapted, queries, batch, mask), step(plain, queries, batch, mask), PAIRS)
+    ratios = pair_ratios(
+        step(adapted, queries, batch, mask),
+        step(plain, queries, batch, mask),
+        max(7, TOKENS_TO_TIME // (queries * batch)),
+    )
     median = statistics.median(ratios)
     measured = f"T={queries} batch={batch} padded={padded} kv_heads={kv_heads}"
     print(f"{measured}: {median:.3f} ({min(ratios):.3f}-{max(ratios):.3f})")

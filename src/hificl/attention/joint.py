@@ -28,6 +28,21 @@ def virtual_scores(query: Tensor, virtual_key: Tensor, score_offset: float | Ten
     return scores
 
 
+def merge(scores: Tensor, real_mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Join virtual scores [batch heads queries virtual] and real log-sum-exps [batch heads queries] in one softmax.
+
+    Returns:
+        The virtual weights, the share of the real keys, and the joint log-sum-exp; weights and share are 0 where nothing
+        is visible at all. ``scores`` is overwritten: this runs once per layer and step.
+    """
+    top = finite(torch.maximum(scores.amax(dim=-1), real_mass))
+    weights = scores.sub_(top.unsqueeze(-1)).exp_()
+    share = torch.exp(real_mass - top)
+    total = weights.sum(dim=-1).add_(share)
+    total = total.masked_fill(total == 0.0, 1.0)
+    return weights.div_(total.unsqueeze(-1)), share.div_(total), total.log().add_(top)
+
+
 class JointAttention(torch.autograd.Function):
     """One softmax over [virtual_key, key]; once differentiable."""
 
@@ -54,10 +69,11 @@ class JointAttention(torch.autograd.Function):
         kernel = choose_kernel(query, mask)
         output, real_mass = real_forward(kernel, Inputs(query, key, value, mask, is_causal, scale), empty)
         scores = virtual_scores(query, virtual_key, score_offset, scale)
-        joint = torch.logaddexp(torch.logsumexp(scores, dim=-1), real_mass)
-        share = torch.exp(real_mass - finite(joint)).unsqueeze(-1)
-        weights = torch.exp(scores - finite(joint).unsqueeze(-1))
-        output = wide(output).mul_(share).add_(weights @ wide(virtual_value)).to(query.dtype)
+        if scores.shape[-1]:
+            weights, share, joint = merge(scores, real_mass)
+            output = wide(output).mul_(share.unsqueeze(-1)).add_(weights @ wide(virtual_value)).to(query.dtype)
+        else:
+            weights, joint = scores, real_mass
         joint = joint.masked_fill(real_mass == -torch.inf, torch.inf)
         offset = score_offset if isinstance(score_offset, Tensor) else None
         saved = (query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights)
