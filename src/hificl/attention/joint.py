@@ -32,7 +32,7 @@ def merge(scores: Tensor, real_mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Join virtual scores [batch heads queries virtual] and real log-sum-exps [batch heads queries] in one softmax.
 
     Returns:
-        The virtual weights, the share of the real keys, and the joint log-sum-exp; weights and share are 0 where nothing
+        The virtual weights, the share of the real keys, and the joint log-sum-exp; the first two are 0 where nothing
         is visible at all. ``scores`` is overwritten: this runs once per layer and step.
     """
     top = finite(torch.maximum(scores.amax(dim=-1), real_mass))
