@@ -39,7 +39,7 @@ quality: $(VENV)/tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## pretrain: make the embedded model anew (hours; see pretrain/README.md)
+## pretrain: make the embedded model anew (about an hour on one core; see pretrain/README.md)
 pretrain: $(VENV)/tools
 	$(BIN)/python -m pretrain --output build/embedded
 
