@@ -17,7 +17,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from hificl import HiFICLConfig
 
 LIMIT = 1.05
-TOKENS_TO_TIME = 16_384  # so that short steps get more pairs; never fewer than seven
+TOKENS_TO_TIME = 32_768  # so that short steps get more pairs; never fewer than seven
 ANSWER_ROWS = 8
 
 
