@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 from hificl import statistics
 from hificl.errors import InputError
-from hificl.statistics import bootstrap_mean, holm, paired_bootstrap, paired_permutation_test, paired_test
+from hificl.statistics import (
+    bootstrap_mean,
+    holm,
+    paired_bootstrap,
+    paired_permutation_test,
+    paired_test,
+    percentile_interval,
+    resampled_counts,
+)
 
 RANDOM = np.random.default_rng(17)
+FEW_LEVELS = (28.0, 37.0)
+MANY_LEVELS = (33.33999812693087, 39.74843563724009)
 
 
 def exact_bootstrap(values: list[float], confidence: float) -> tuple[float, float]:
@@ -86,6 +96,34 @@ def test_memory_stays_within_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None
     sizes.clear()
     bootstrap_mean(RANDOM.random(3001), resamples=2)
     assert sizes == [(1, 3001)] * 2
+
+
+def test_many_items_are_drawn_by_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick way for many values must give the interval of the plain way, also where few values are far away."""
+    values = np.concatenate([RANDOM.normal(3, 1, 1970), RANDOM.normal(300, 9, 31)])
+    plain = bootstrap_mean(values, resamples=3000)
+    monkeypatch.setattr(statistics, "_MOST_DRAWN", 2000)
+    monkeypatch.setattr(statistics, "_PARTS", 150)
+    assert bootstrap_mean(values, resamples=3000) == pytest.approx(plain, rel=0.05)
+    assert bootstrap_mean(values, resamples=3000) != plain
+    assert bootstrap_mean(values, resamples=30) == bootstrap_mean(values[::-1], resamples=30)
+
+
+def test_intervals_of_committed_records_do_not_move() -> None:
+    """The first release gave these; records in the repository hold such numbers."""
+    assert bootstrap_mean([100.0] * 130 + [0.0] * 270) == FEW_LEVELS
+    assert bootstrap_mean([0.1 * (number % 97) ** 1.5 for number in range(301)]) == MANY_LEVELS
+
+
+def test_resampled_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_CHUNK_NUMBERS", 30)
+    counts = np.array([7, 0, 13])
+    parts = list(resampled_counts(counts, 2005, np.random.default_rng(4)))
+    assert [len(part) for part in parts] == [10] * 200 + [5]
+    drawn = np.concatenate(parts)
+    assert set(drawn.sum(axis=1)) == {20}
+    assert drawn.mean(axis=0) == pytest.approx([7, 0, 13], abs=0.2)
+    assert percentile_interval(drawn[:, 0].astype(float), 0.5) == (6.0, 8.0)
 
 
 def test_paired_bootstrap_is_the_interval_of_the_differences() -> None:
@@ -173,9 +211,9 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p_values: list[float], lev
     ("call", "message"),
     [
         (lambda: bootstrap_mean([]), r"values: expected one number per item, got shape \(0,\)"),
-        (lambda: bootstrap_mean([[1.0, 2.0]]), r"got shape \(1, 2\)"),
+        (lambda: bootstrap_mean([[1.0, 2.0]]), r"got shape \(1, 2\)"),  # type: ignore[list-item]
         (lambda: bootstrap_mean([1.0, float("nan"), 2.0]), "values: item 1 is nan"),
-        (lambda: bootstrap_mean(["a"]), "values: not a list of numbers"),
+        (lambda: bootstrap_mean(["a"]), "values: not a list of numbers"),  # type: ignore[list-item]
         (lambda: bootstrap_mean([1.0], confidence=1.0), "confidence must lie between 0 and 1, got 1.0"),
         (lambda: bootstrap_mean([1.0], resamples=0), "resamples must be an integer of at least 1"),
         (lambda: paired_bootstrap([1.0], [1.0, 2.0]), "1 and 2 items; pass the same items"),

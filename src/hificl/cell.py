@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,12 +13,13 @@ from hificl import records
 from hificl.backbones import Backbone
 from hificl.backbones.control import random_language_model
 from hificl.errors import InputError
-from hificl.evaluation import Prediction, Result, evaluate
+from hificl.evaluation import Result, evaluate
 from hificl.methods import METHODS
 from hificl.metrics.score import mean_score
 from hificl.run import Run
 from hificl.tasks import TaskData
 from hificl.training import train
+from hificl.training.run_folder import RunFolder
 
 RECORD = "cell.json"
 EVALUATION = "evaluation"
@@ -147,6 +149,13 @@ def run_cell(
     return Finished(cell, record, folder)
 
 
+def clear_cell(folder: Path) -> None:
+    """Remove what :func:`run_cell` wrote into a folder, and nothing else."""
+    (folder / RECORD).unlink(missing_ok=True)
+    shutil.rmtree(folder / EVALUATION, ignore_errors=True)
+    RunFolder(folder).clear()
+
+
 def read_cell(folder: Path, cell: Cell, identity: Mapping[str, Any]) -> Finished | None:
     """Return the finished cell in a folder, None where there is none yet.
 
@@ -207,7 +216,7 @@ def _record(
             "trainable_parameters": trained["results"]["trainable_parameters"] if trained else 0,
             "training": trained.get("results"),
             "tokens": evaluated["results"]["tokens"],
-            "subsets": {name: _score(result.predictions, ids) for name, ids in subsets.items()},
+            "subsets": {name: _score(result, ids) for name, ids in subsets.items()},
             "predictions": [
                 {"id": one.id, "prediction": one.prediction, "answers": list(one.answers), "score": one.score}
                 for one in result.predictions
@@ -227,11 +236,11 @@ def _record(
     }
 
 
-def _score(predictions: Sequence[Prediction], ids: Sequence[str]) -> dict[str, Any]:
+def _score(result: Result, ids: Sequence[str]) -> dict[str, Any]:
     """Score one subset of the answers; an empty one has no score."""
     wanted = set(ids)
-    values = [one.score for one in predictions if one.id in wanted]
+    values = [one.score for one in result.predictions if one.id in wanted]
     if not values:
         return {"score": None, "score_ci95": None, "items": 0}
-    found = mean_score(values)
+    found = mean_score(values, scale=result.scale)
     return {"score": found.score, "score_ci95": list(found.ci95), "items": found.n}

@@ -6,7 +6,6 @@ done is kept, so a run that was stopped goes on where it stopped.
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from hificl import records
 from hificl.backbones import Backbone, load_backbone
-from hificl.cell import EVALUATION, RANDOM_LM, RECORD, Cell, Finished, run_cell
+from hificl.cell import RANDOM_LM, RECORD, Cell, Finished, clear_cell, run_cell
 from hificl.data import Example, load_image
 from hificl.errors import InputError, RunError
 from hificl.evaluation import generate_answers
@@ -26,7 +25,6 @@ from hificl.run import load
 from hificl.tasks import TaskData, blind_answers, easy_vqa, majority_answers
 from hificl.training import Plan, plan
 from hificl.training.request import resolve
-from hificl.training.run_folder import RunFolder
 
 TASK = easy_vqa.EASY_VQA
 OPEN = "open"
@@ -165,17 +163,10 @@ def _claim(folder: Path, backbone: Backbone, seed: int, train_size: int, query_s
         warnings.warn(f"{folder}: made with another {', '.join(stale)}; everything is run again.", stacklevel=3)
     if fresh or stale:
         for cell in cells(seed):
-            _clear(folder / cell.name)
+            (folder / cell.name / RELOAD).unlink(missing_ok=True)
+            clear_cell(folder / cell.name)
         (folder / "summary.json").unlink(missing_ok=True)
     records.write_json(file, {"kind": "quickstart", "run": asked, "environment": environment})
-
-
-def _clear(folder: Path) -> None:
-    """Remove a cell and nothing else."""
-    for file in (RECORD, RELOAD):
-        (folder / file).unlink(missing_ok=True)
-    shutil.rmtree(folder / EVALUATION, ignore_errors=True)
-    RunFolder(folder).clear()
 
 
 def _run_cells(

@@ -22,6 +22,7 @@ from hificl.adapters.stored import (
     with_image_settings,
 )
 from hificl.backbones import Backbone, PromptForm, load_backbone
+from hificl.backbones.forms import is_own_form
 from hificl.errors import InputError
 from hificl.records import read_json
 
@@ -64,8 +65,8 @@ def load(
         The adapted model, ready for ``evaluate``. The prompt form and image settings are those of the adapter.
 
     Warns:
-        UserWarning: The base has another revision, or its family now another prompt form or other image settings
-            than the adapter was trained with. The message holds both values.
+        UserWarning: The base has another revision, its family now has no such prompt form as the adapter was trained
+            with, or other image settings. The message holds both values.
 
     Raises:
         InputError: No such folder; no ``adapter_config.json``; a truncated file; an adapter for another geometry
@@ -119,11 +120,13 @@ def _as_trained(folder: Path, backbone: Backbone, base: Mapping[str, Any]) -> Ba
             stacklevel=3,
         )
     prompt = PromptForm.from_dict(base["prompt"])
-    if prompt != backbone.prompt:
+    both_known = is_own_form(backbone.family, prompt) and is_own_form(backbone.family, backbone.prompt)
+    if prompt != backbone.prompt and not both_known:
         warnings.warn(
             f"{folder}: trained with prompt form {prompt.to_dict()}, the backbone has {backbone.prompt.to_dict()}; the "
             "adapter's form is used.",
             stacklevel=3,
         )
+    if prompt != backbone.prompt:
         backbone = replace(backbone, prompt=prompt)
     return with_image_settings(backbone, base.get("image_settings", {}), folder)

@@ -11,7 +11,7 @@ import hificl
 ROOT = Path(hificl.__file__).parent
 
 LEVELS = [
-    {"errors", "registration"},
+    {"errors", "registration", "lmms_eval"},
     {"attention", "statistics", "records"},
     {"metrics", "data", "tuner"},
     {"tasks", "backbones"},
@@ -19,8 +19,9 @@ LEVELS = [
     {"adapters"},
     {"run"},
     {"training"},
-    {"cell", "inspection"},
+    {"cell", "inspection", "lmms_eval_model"},
     {"quickstart"},
+    {"gates"},
     {"cli"},
     {"__main__"},
 ]

@@ -64,3 +64,17 @@ def test_a_later_answer_token_changes_no_earlier_logits(twin: Backbone, examples
         before, after = (twin.model(**one).logits[0] for one in (batch, changed))
     torch.testing.assert_close(after[:-2], before[:-2], atol=1e-5, rtol=1e-5)
     assert not torch.equal(after[-2], before[-2])
+
+
+@pytest.mark.parametrize("twin", ["idefics", "idefics2"], indirect=True)
+def test_the_official_form_reaches_the_tokens(twin: Backbone, examples: list[Example]) -> None:
+    """In evaluation with the instruction, in training without; the answer follows the colon either way."""
+    official = twin.with_prompt("official")
+    asked = official.tokenizer.decode(encode(official, examples[0]).input_ids)
+    encoded = encode(official, examples[0], answer="light blue")
+    taught = official.tokenizer.decode(encoded.input_ids)
+    assert "Instruction: Provide an answer to the question. Use the image to answer." in asked
+    assert "Instruction" not in taught
+    assert asked.endswith("Answer:")
+    assert taught.endswith("Answer:")
+    assert official.tokenizer.decode(encoded.answer_ids).strip() == "light blue</s>"

@@ -15,6 +15,8 @@ from hificl.errors import InputError
         ("idefics2", 32, 32, 8, 128, 8.40),
         ("llava-interleave", 32, 32, 32, 128, 8.14),
         ("qwen3-vl", 36, 32, 8, 128, 8.77),
+        ("smollm2", 30, 9, 3, 64, 0.13),
+        ("smolvlm", 30, 9, 3, 64, 0.26),
     ],
 )
 def test_geometry_is_that_of_the_published_model(

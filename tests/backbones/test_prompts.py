@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ FORM = PromptForm(
     answer=" {answer}",
     separator="#",
     image="@",
+)
+
+PUBLISHED = dataclasses.replace(
+    FORM, kind="vqa", head_in="evaluation", close="|", cue=">", taught_answer="{answer}", stop_words=("\n", "Q")
 )
 
 
@@ -94,11 +99,51 @@ def test_hash_is_the_same_on_every_machine() -> None:
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PromptForm)])
 def test_every_field_changes_the_hash(field: str) -> None:
     value = getattr(FORM, field)
-    changed = not value if isinstance(value, bool) else value + "+"
+    special: dict[str, Any] = {"head_in": "frozen", "stop_words": ("\n",), "taught_answer": "{answer}"}
+    changed: Any = special.get(field, not value if isinstance(value, bool) else f"{value}+")
     assert dataclasses.replace(FORM, **{field: changed}).hash != FORM.hash
 
 
-@pytest.mark.parametrize("values, named", [({"name": "x", "qestion": ""}, "'qestion'"), ({"chat": True}, "'name'")])
+def test_fields_that_came_later_are_stored_only_where_they_are_set() -> None:
+    first = ["name", "chat", "start", "head", "question", "answer", "separator", "end", "image"]
+    assert list(FORM.to_dict()) == first
+    assert list(PUBLISHED.to_dict()) == [*first, "kind", "head_in", "close", "cue", "taught_answer", "stop_words"]
+    assert PromptForm.from_dict(json.loads(json.dumps(PUBLISHED.to_dict()))) == PUBLISHED
+
+
+def test_training_and_evaluation_differ_where_the_form_says_so() -> None:
+    query = [Round(1, "one?")]
+    assert render(PUBLISHED, query) == "<s>Do it.\n@Q one? A:|>"
+    assert render(PUBLISHED, query, teaching=True) == "<s>@Q one? A:|"
+    shown = [Round(1, "one?", "yes"), *query]
+    assert render(PUBLISHED, shown, teaching=True) == "<s>Do it.\n@Q one? A: yes#@Q one? A:|"
+    assert render(FORM, query, teaching=True) == render(FORM, query)
+
+
+def test_choices_get_letters() -> None:
+    form = dataclasses.replace(FORM, question="{images}{question} ({choices}):")
+    assert render(form, [Round(1, "q", choices=("one {x}", "two", "three"))]) == (
+        "<s>Do it.\n@q (A. one {x} B. two C. three):"
+    )
+
+
+def test_only_captions_do_without_a_question() -> None:
+    assert render(dataclasses.replace(FORM, kind="caption", question="{images} C:"), [Round(1, "")]).endswith("@ C:")
+
+
+def test_unknown_place_of_the_instruction() -> None:
+    with pytest.raises(InputError, match="head_in is 'never'; known are all, evaluation, frozen"):
+        dataclasses.replace(FORM, head_in="never")
+
+
+@pytest.mark.parametrize(
+    "values, named",
+    [
+        ({"name": "x", "qestion": ""}, "'qestion'"),
+        ({"chat": True}, "'name'"),
+        ({"name": "x", "stop_words": "ab"}, "stop_words is 'ab'"),
+    ],
+)
 def test_unknown_or_missing_fields_are_named(values: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         PromptForm.from_dict(values)

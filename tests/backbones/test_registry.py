@@ -21,9 +21,14 @@ def test_llavas_are_told_apart_by_their_image_size(pixels: int, name: str) -> No
     assert family_of(config, "<image>").name == name
 
 
-@pytest.mark.parametrize("name", ["idefics", "idefics2", "llava-interleave", "qwen3-vl"])
+@pytest.mark.parametrize("name", ["idefics", "idefics2", "llava-interleave", "qwen3-vl", "smollm2", "smolvlm"])
 def test_a_family_matches_its_own_geometry_only(name: str) -> None:
     assert family_of(BACKBONES[name].geometry, "<image>") is BACKBONES[name]
+
+
+@pytest.mark.parametrize("model_type", ["idefics3", "smolvlm"])
+def test_both_names_of_the_smolvlm_classes_are_one_family(model_type: str) -> None:
+    assert family_of({"model_type": model_type}, "<image>") is BACKBONES["smolvlm"]
 
 
 def test_other_models_get_their_image_mark_in_a_plain_form_and_the_chat_form_first() -> None:

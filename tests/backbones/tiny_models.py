@@ -12,6 +12,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     Idefics2Processor,
+    Idefics3Processor,
     IdeficsProcessor,
     LlavaProcessor,
     PaliGemmaProcessor,
@@ -22,6 +23,7 @@ from transformers import (
 )
 from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
 from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
 from hificl.data import Example
 
@@ -148,6 +150,24 @@ def save_idefics2(folder: Path) -> None:
     Idefics2Processor(images, tokenizer, image_seq_len=5).save_pretrained(folder)
 
 
+def save_smolvlm(folder: Path, *, model_type: str = "idefics3") -> None:
+    """Images of 36 pixels, whose 9 x 9 patches the connector packs to 9 tokens."""
+    marks = ["<fake_token_around_image>", "<image>", "<global-img>", "<end_of_utterance>"]
+    tokenizer = tiny_tokenizer(marks)
+    text = {"model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 3, "head_dim": 8}
+    save_model(
+        folder,
+        model_type,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        scale_factor=3,
+        tie_word_embeddings=False,
+        text_config=TEXT | text,
+        vision_config=VISION | {"image_size": 36, "patch_size": 4},
+    )
+    images = Idefics3ImageProcessorPil(size={"longest_edge": 72}, max_image_size={"longest_edge": 36})
+    Idefics3Processor(images, tokenizer, image_seq_len=9).save_pretrained(folder)
+
+
 def save_paligemma(folder: Path) -> None:
     tokenizer = tiny_tokenizer(["<image>"], extra_special_tokens={"image_token": "<image>"})
     text = {"model_type": "gemma", "vocab_size": len(tokenizer), "num_key_value_heads": 3, "head_dim": 8}
@@ -167,7 +187,13 @@ def save_paligemma(folder: Path) -> None:
     PaliGemmaProcessor(images, tokenizer).save_pretrained(folder)
 
 
-TWINS = {"embedded": save_llava, "idefics": save_idefics, "idefics2": save_idefics2, "paligemma": save_paligemma}
+TWINS = {
+    "embedded": save_llava,
+    "idefics": save_idefics,
+    "idefics2": save_idefics2,
+    "paligemma": save_paligemma,
+    "smolvlm": save_smolvlm,
+}
 """Per family, what saves its tiny twin. The processor of Qwen3-VL needs torchvision, so it has none here."""
 
 

@@ -54,9 +54,17 @@ def test_every_command_has_help(hificl: Hificl) -> None:
         assert "--json" in result.stdout
 
 
+def test_every_data_command_has_help(hificl: Hificl) -> None:
+    for name in ("validate", "show", "ids", "fetch"):
+        result = hificl("data", name, "--help")
+        assert result.exit_code == 0
+        assert "--json" in result.stdout
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
+        (["data", "shw"], "Did you mean 'show'"),
         (["trian"], "Did you mean 'train'"),
         (["train", "--dta", "x"], "--data"),
         (["inspect"], "ADAPTER"),

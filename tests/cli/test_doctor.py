@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hificl.backbones import load
+from hificl.backbones import source
 
 from .conftest import Hificl, parsed
 
 
-def test_a_whole_installation(hificl: Hificl, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "EMBEDDED_FOLDER", model)
+def test_a_whole_installation(hificl: Hificl, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIFICL_CACHE", str(tmp_path))
+    monkeypatch.setattr(source, "EMBEDDED_FOLDER", model)
     result = hificl("doctor", "--json")
     found = parsed(result)
     assert result.exit_code == 0
@@ -22,6 +23,7 @@ def test_a_whole_installation(hificl: Hificl, model: Path, monkeypatch: pytest.M
     assert found["versions"]["peft"] is not None
     assert found["kernels"]["cpu float32, with mask"] == "cpu-flash"
     assert found["tasks"]["easy_vqa"] == "300 support, 500 query examples"
+    assert found["tasks"]["capitals"] == "not fetched (hificl data fetch capitals)"
     assert found["embedded"]["revision"].startswith("content:")
     assert "Everything is here." in hificl("doctor").stdout
 
@@ -32,7 +34,7 @@ def test_a_broken_model_and_missing_data_are_named(
     copy = shutil.copytree(model, tmp_path / "embedded")
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-13])
-    monkeypatch.setattr(load, "EMBEDDED_FOLDER", copy)
+    monkeypatch.setattr(source, "EMBEDDED_FOLDER", copy)
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "easy_vqa" else find(name, *rest)

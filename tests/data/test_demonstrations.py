@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hificl.data import Example, choose_demonstrations
+from hificl.data import EPISODE, Example, choose_demonstrations, demonstration_pool
 from hificl.errors import InputError
 
 
@@ -90,3 +90,45 @@ def test_wrong_number_of_shots(shots: object) -> None:
 def test_a_demonstration_needs_an_answer() -> None:
     with pytest.raises(InputError, match="demonstration 'd' has no answer"):
         choose_demonstrations([item("d", answers=())], item("q"), 1, 0)
+
+
+def in_episode(name: str, answer: str, episode: object) -> Example:
+    return Example(name, [f"{name}.png"], "?", (answer,), {EPISODE: episode})
+
+
+EPISODES = [
+    in_episode(f"{episode}{answer}{number}", answer, episode)
+    for number in range(3)
+    for episode in ("x", "y")
+    for answer in ("bof", "dut", "kez")
+]
+
+
+def test_an_episode_is_shown_its_own_examples_alone() -> None:
+    support = [*EPISODES, *SUPPORT]
+    query = in_episode("q", "dut", "y")
+    assert sorted(ids(support, query, 9, 0)) == sorted(one.id for one in EPISODES if one.meta[EPISODE] == "y")
+    assert len(demonstration_pool(support, query)) == 9
+    assert demonstration_pool(support, item("q")) is support
+    with pytest.raises(InputError, match=r"10 demonstrations wanted, but its episode in the support set has 9 usable"):
+        choose_demonstrations(support, query, 10, 0)
+    with pytest.raises(InputError, match=r"its episode in the support set has 0 usable examples \(0 in all"):
+        choose_demonstrations(SUPPORT, query, 1, 0)
+
+
+def test_an_episode_spreads_its_demonstrations_evenly_over_the_answers() -> None:
+    """Every block of three holds each answer once, its order differs, and fewer shots are a prefix."""
+    orders = set()
+    for number in range(40):
+        chosen = choose_demonstrations(EPISODES, in_episode(f"q{number}", "bof", "x"), 9, 5)
+        answers = [one.answers[0] for one in chosen]
+        assert [sorted(answers[start : start + 3]) for start in (0, 3, 6)] == [["bof", "dut", "kez"]] * 3
+        assert choose_demonstrations(EPISODES, in_episode(f"q{number}", "bof", "x"), 4, 5) == chosen[:4]
+        orders.add(tuple(answers[:3]))
+    assert len(orders) == 6
+
+
+def test_the_query_of_an_episode_is_never_its_own_demonstration() -> None:
+    assert sorted(ids(EPISODES, EPISODES[4], 8, 0)) == sorted(
+        one.id for one in EPISODES if one.meta[EPISODE] == "y" and one is not EPISODES[4]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from hificl.backbones import Backbone, load_backbone
-from hificl.evaluation.adapter import describe_adapter
+from hificl.evaluation.adapter import describe_adapter, prompted_for
 
 
 @pytest.fixture
@@ -45,3 +46,13 @@ def test_hash_is_that_of_the_tensors(adapted: PeftModel) -> None:
     (after,) = describe_adapter(adapted)
     assert after["hash"] != before["hash"]
     assert after["config"] == before["config"]
+
+
+def test_an_instruction_for_frozen_models_is_left_out_with_an_adapter(backbone: Backbone) -> None:
+    form = dataclasses.replace(backbone.prompt, head="Do it. ", head_in="frozen")
+    asked = dataclasses.replace(backbone, prompt=form)
+    own = load_backbone(backbone.name, device="cpu")
+    adapted = get_peft_model(own.model, LoraConfig(r=2, target_modules=r".*language_model.*\.q_proj"))
+    assert prompted_for(asked, backbone.model) is asked
+    assert prompted_for(asked, adapted).prompt.head == ""
+    assert prompted_for(backbone, adapted) is backbone

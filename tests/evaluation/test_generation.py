@@ -14,7 +14,7 @@ from torch import Tensor
 from hificl.backbones import Backbone, collate, encode, load_backbone
 from hificl.data import Example
 from hificl.errors import InputError, RunError
-from hificl.evaluation import generate_answers
+from hificl.evaluation import Decoding, generate_answers
 
 
 class Scripted(torch.nn.Module):
@@ -194,6 +194,50 @@ def test_a_failure_names_its_samples(backbone: Backbone, examples: list[Example]
         generate_answers(backbone, model, examples, batch_size=2)
     assert model.batches == [2]
     assert model.training
+
+
+@pytest.mark.parametrize("penalty", [0.0, 2.0])
+def test_beams_are_those_of_single_rows(backbone: Backbone, examples: list[Example], penalty: float) -> None:
+    """Padding and batching change no answer; the model's own search over one row is the measure."""
+    search = Decoding(num_beams=3, max_new_tokens=5, length_penalty=penalty)
+    made = generate_answers(backbone, backbone.model, examples, decoding=search, batch_size=4)
+    stops = [backbone.tokenizer.eos_token_id, *backbone.end_ids]
+    for example, text in zip(examples, made.texts, strict=True):
+        part = encode(backbone, example)
+        with torch.no_grad():
+            ids = backbone.model.generate(
+                **collate(backbone, [part]), num_beams=3, max_new_tokens=5, length_penalty=penalty, do_sample=False,
+                eos_token_id=stops, pad_token_id=0,
+            )[0, len(part.input_ids) :]  # fmt: skip
+        expected = str(backbone.tokenizer.decode(ids, skip_special_tokens=True)).strip().split("\n")[0].strip()
+        assert text == expected
+    greedy = generate_answers(backbone, backbone.model, examples, max_new_tokens=5)
+    assert made.texts != greedy.texts
+    assert made.estimate.row_bytes > 2 * greedy.estimate.row_bytes
+
+
+def test_the_search_is_asked_for_as_given(backbone: Backbone, examples: list[Example]) -> None:
+    seen: list[Any] = []
+
+    class Watched(Scripted):
+        def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
+            seen.append(options["generation_config"])
+            return super().generate(input_ids, **options)
+
+    search = Decoding(num_beams=4, max_new_tokens=7, length_penalty=0.25)
+    generate_answers(backbone, Watched([2]), examples[:1], decoding=search)
+    generate_answers(backbone, Watched([2]), examples[:1], decoding=search, max_new_tokens=3)
+    asked = [(one.num_beams, one.max_new_tokens, one.length_penalty, one.do_sample) for one in seen]
+    assert asked == [(4, 7, 0.25, False), (4, 3, 0.25, False)]
+
+
+def test_the_prompt_form_may_have_stop_words_of_its_own(backbone: Backbone, examples: list[Example]) -> None:
+    ids = backbone.tokenizer(" red yes circle no.")["input_ids"]
+    prompt = dataclasses.replace(backbone.prompt, stop_words=("cir", "yes"))
+    own = dataclasses.replace(backbone, prompt=prompt)
+    assert generate_answers(own, Scripted(ids), examples[:1]).texts == ["red"]
+    bare = dataclasses.replace(backbone, prompt=dataclasses.replace(prompt, stop_words=()))
+    assert generate_answers(bare, Scripted(ids), examples[:1]).texts == ["red yes circle no."]
 
 
 def test_no_new_tokens(backbone: Backbone, examples: list[Example]) -> None:

@@ -15,7 +15,7 @@ from hificl import records
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError, RunError
-from hificl.evaluation import Generated, Queries, Result, estimate_size, evaluate, scoring
+from hificl.evaluation import Decoding, Generated, Queries, Result, estimate_size, evaluate, scoring
 from hificl.metrics import Score
 from hificl.statistics import bootstrap_mean
 
@@ -48,7 +48,8 @@ def test_files_hold_the_result(backbone: Backbone, graded: list[Example], tmp_pa
     assert json.loads((folder / "record.json").read_text()) == result.record
     lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [example.id for example in graded]
-    assert lines[2] == json.loads(json.dumps(dataclasses.asdict(result.predictions[2])))
+    assert lines[2] == json.loads(json.dumps(result.predictions[2].to_dict()))
+    assert list(lines[2]) == ["id", "prediction", "answers", "score", "demonstrations"]
     assert len(lines[2]["demonstrations"]) == 2
     assert result.record["results"]["predictions_hash"] == records.content_hash(lines)
 
@@ -63,13 +64,47 @@ def test_record_says_what_was_run(backbone: Backbone, graded: list[Example]) -> 
     assert record["config"]["adapter"] == []
     assert record["config"]["shots"] == 2
     assert record["config"]["metric"] == "exact_match"
-    assert record["config"]["generation"] == {"max_new_tokens": 4, "stop_words": ["\n"]}
+    greedy = {"num_beams": 1, "max_new_tokens": 4, "length_penalty": 1.0, "stop_words": ["\n"]}
+    assert record["config"]["generation"] == greedy
+    assert "source" not in record["config"]
+    assert "details" not in record["results"]
     assert record["sample_ids"]["queries"] == [example.id for example in graded]
     assert record["sample_ids"]["demonstrations"]["q4"] == list(result.predictions[4].demonstrations)
     assert record["results"]["score"] == result.score
     assert record["volatile"]["timing"]["seconds_per_answer"] > 0
     assert record["volatile"]["memory"]["smallest_batch_size"] == 7
     assert record["environment"]["torch"]
+
+
+def test_the_record_tells_beams_source_and_details(backbone: Backbone, graded: list[Example]) -> None:
+    source = {"task": "t", "skipped": [{"place": "file.json:3", "reason": "no image"}]}
+    result = evaluate(
+        backbone,
+        graded,
+        decoding=Decoding(num_beams=2, max_new_tokens=3, length_penalty=0.0),
+        source=source,
+        details=lambda examples, answers, score: {"first": examples[0].id, "n": len(answers), "score": score.score},
+    )
+    generation = result.record["config"]["generation"]
+    assert (generation["num_beams"], generation["max_new_tokens"], generation["length_penalty"]) == (2, 3, 0.0)
+    assert result.record["config"]["source"] == source
+    assert result.record["results"]["details"] == {"first": "q0", "n": 7, "score": result.score}
+
+
+def test_post_processed_answers_are_scored_and_the_generated_ones_kept(
+    backbone: Backbone, graded: list[Example]
+) -> None:
+    plain = evaluate(backbone, graded, max_new_tokens=4)
+    made = evaluate(backbone, graded, max_new_tokens=4, postprocess=lambda text: "unlikely")
+    assert made.score == 100
+    assert [one.generated for one in made.predictions] == [one.prediction for one in plain.predictions]
+    assert made.predictions[0].to_dict()["generated"] == plain.predictions[0].prediction
+
+
+def test_a_raw_score_keeps_its_unit(backbone: Backbone, graded: list[Example]) -> None:
+    result = evaluate(backbone, graded, metric="cider_d", max_new_tokens=4)
+    assert result.scale == 1.0
+    assert evaluate(backbone, graded, max_new_tokens=4).scale == 100.0
 
 
 def test_only_the_volatile_block_differs_between_two_runs(backbone: Backbone, graded: list[Example]) -> None:

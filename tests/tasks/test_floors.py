@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hificl.data import Example
+from hificl.data import EPISODE, Example
 from hificl.errors import InputError
 from hificl.metrics import exact_match
 from hificl.tasks import TASKS, blind_answers, easy_vqa, majority_answers
@@ -29,6 +29,14 @@ def test_blind_prior_uses_the_question_and_falls_back_to_the_majority() -> None:
 def test_ties_go_to_the_first_in_the_alphabet_whatever_the_order() -> None:
     assert majority_answers(SUPPORT, [item("z?")]) == ["red"]
     assert majority_answers(SUPPORT[::-1], [item("z?")]) == ["red"]
+
+
+def test_a_query_of_an_episode_gets_the_answer_of_its_episode() -> None:
+    rows = [("x", "a?", "no"), ("x", "b?", "bof"), ("y", "a?", "dut"), ("x", "b?", "bof"), ("y", "b?", "kez")]
+    support = [*SUPPORT, *(Example("e", [], question, [answer], {EPISODE: name}) for name, question, answer in rows)]
+    queries = [Example("q", [], "a?", [], {EPISODE: name}) for name in ("x", "y", None, "z")]
+    assert majority_answers(support, queries) == ["bof", "dut", "bof", "bof"]
+    assert blind_answers(support, queries) == ["no", "dut", "no", "bof"]
 
 
 def test_unlabelled_or_empty_support() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from hificl.backbones.family import Family
+from hificl.backbones.forms import find_form
 from hificl.backbones.prompts import PromptForm, chat_seam
 from hificl.backbones.tokens import continuation
 from hificl.errors import InputError
@@ -105,9 +106,28 @@ class Backbone:
         chat = self.chat()
         return chat_seam(self.prompt, chat) if self.prompt.chat and chat is not None else ("", "")
 
+    @property
+    def stop_words(self) -> tuple[str, ...]:
+        """A generated answer is cut at the first of these: those of the prompt form, else those of the family."""
+        own = self.prompt.stop_words
+        return self.family.generation.stop_words if own is None else own
+
+    def with_prompt(self, form: str = "default", kind: str = "vqa") -> Backbone:
+        """The same backbone with another prompt form of its family.
+
+        Args:
+            form: ``"default"``, or ``"official"``: what the published code of the paper renders.
+            kind: Kind of the task, such as ``Task.kind``: "vqa", "caption", "choice", "yes_no", "label" or "text".
+
+        Raises:
+            InputError: The family has no such form for this kind; the message lists those that it has.
+        """
+        template = getattr(self.processor, "chat_template", None)
+        return replace(self, prompt=find_form(self.family, form, kind, has_template=bool(template)))
+
     def answer_text(self, answer: str) -> str:
-        """The answer as it continues the prompt, with the space that the form or the chat template puts before it."""
-        return self._seam[0] + self.prompt.answer.replace("{answer}", answer)
+        """What training appends to a prompt: the answer with the space that the form or the chat template wants."""
+        return self._seam[0] + (self.prompt.taught_answer or self.prompt.answer).replace("{answer}", answer)
 
     def chat(self) -> Callable[[list[dict[str, Any]], bool], str] | None:
         """The chat template as a function of messages and ``add_generation_prompt``, None without one."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
+from hificl.backbones.gguf_header import check_header
 from hificl.errors import InputError
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -66,6 +68,23 @@ def check_safetensors(file: Path) -> None:
     expected = header["start"] + max(ends, default=0)
     if size != expected:
         raise InputError(f"{file}: the file has {size} bytes and its header promises {expected}; copy it again.")
+
+
+def check_gguf(file: Path) -> int:
+    """Refuse a file whose header is not that of a whole GGUF file, or that cannot be read for want of a package.
+
+    Returns:
+        The number of tensors in the file.
+
+    Raises:
+        InputError: It is missing, of another kind or version, damaged, or the package ``gguf`` is not installed.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; give a GGUF file, a model folder or a hub id.")
+    tensors = check_header(file)
+    if importlib.util.find_spec("gguf") is None:
+        raise InputError(f"{file}: reading it takes the package gguf; run: pip install 'gguf>=0.17'")
+    return tensors
 
 
 def check_model_type(config: dict[str, Any], known: list[str], place: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hificl.backbones.backbone import Backbone
 from hificl.backbones.prompts import Round, render
+from hificl.backbones.rounds import rounds_of
 from hificl.backbones.tokens import continuation
 from hificl.data import Example, load_image
 from hificl.errors import InputError
@@ -45,31 +46,29 @@ def encode(
 
     Args:
         backbone: The model's processor, prompt form and limits.
-        example: The query. Its answers are not read.
+        example: The query. Its answers are not read. Its choices, if any, are read as ``rounds_of`` describes.
         demonstrations: Earlier rounds of the same prompt, each with its first answer.
         answer: The training target. Its ids and the end marker are appended as ids; the prompt's ids stay exactly
-            those of evaluation.
+            those of evaluation, unless the form is a published one that renders training otherwise.
 
     Returns:
         Token ids and the tensors of this sample.
 
     Raises:
-        InputError: an unreadable image, images for a text-only model, an image mark inside a text, a demonstration
-            without answer, an answer that tokenises to nothing, or more tokens than the context holds. The message
-            names the sample.
+        InputError: an unreadable image, images for a text-only model, an image mark inside a text, a question or
+            choices that the prompt form does not show, a demonstration without answer, an answer that tokenises to
+            nothing, or more tokens than the context holds. The message names the sample.
     """
     shown = [*demonstrations, example]
-    rounds = [Round(len(one.images), one.question, _first_answer(one)) for one in demonstrations]
-    rounds.append(Round(len(example.images), example.question))
+    rounds = rounds_of(backbone.prompt, example, demonstrations)
+    _refuse_images(backbone, shown)
     _refuse_marks(backbone, shown, rounds)
     images = [
         load_image(image, place=f"sample {one.id!r}, image {index}")
         for one in shown
         for index, image in enumerate(one.images, start=1)
     ]
-    if images and not backbone.takes_images:
-        raise InputError(f"sample {example.id!r} has images and {backbone.name} reads text only; use another backbone.")
-    text = render(backbone.prompt, rounds, backbone.chat())
+    text = render(backbone.prompt, rounds, backbone.chat(), teaching=answer is not None)
     inputs = _process(backbone, text, images, example.id)
     prompt_ids = inputs.pop("input_ids")[0].tolist()
     answer_ids = [] if answer is None else _answer_ids(backbone, text, answer, example.id)
@@ -93,19 +92,21 @@ def check_context(backbone: Backbone, length: int, sample: str, *, shots: int = 
         )
 
 
-def _first_answer(demonstration: Example) -> str:
-    if not demonstration.answers or not demonstration.answers[0].strip():
-        raise InputError(
-            f"sample {demonstration.id!r} is a demonstration and has no answer; give it one or leave it out."
-        )
-    return demonstration.answers[0]
+def _refuse_images(backbone: Backbone, shown: Sequence[Example]) -> None:
+    for example in shown:
+        if example.images and not backbone.takes_images:
+            raise InputError(
+                f"sample {example.id!r} has images and {backbone.name} reads text only; use another backbone."
+            )
 
 
 def _refuse_marks(backbone: Backbone, shown: Sequence[Example], rounds: Sequence[Round]) -> None:
-    """A mark inside a text would count as one image more than there are."""
+    """A mark inside a text would count as one image more than there are; to a text model it is text."""
+    if not backbone.takes_images:
+        return
     mark = getattr(backbone.processor, "image_token", None) or (None if backbone.prompt.chat else backbone.prompt.image)
     for example, round_ in zip(shown, rounds, strict=True):
-        for text in (round_.question, round_.answer or ""):
+        for text in (round_.question, round_.answer or "", *round_.choices):
             if mark and mark in text:
                 raise InputError(
                     f"sample {example.id!r}: the text {text!r} contains the image mark {mark!r}; remove it, "

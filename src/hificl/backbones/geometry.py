@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from hificl.backbones.family import Family
 from hificl.errors import InputError
@@ -23,8 +24,10 @@ def build_on_meta(family: Family) -> PreTrainedModel:
         raise InputError(f"family {family.name!r} has no fixed geometry; load a checkpoint instead.")
     values = copy.deepcopy(_plain(family.geometry))
     config = AutoConfig.for_model(values.pop("model_type"), **values)
+    reads_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForImageTextToText.from_config(config)
+        auto_class = AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
+        model: PreTrainedModel = auto_class.from_config(config)
     return model.requires_grad_(False).eval()
 
 

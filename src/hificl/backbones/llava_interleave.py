@@ -2,23 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hificl.backbones.family import Family, GenerationForm
+from hificl.backbones.instructions import ANSWER, CAPTION, LETTER, LETTER_ENDS, WORD_ENDS, YES_OR_NO
 from hificl.backbones.prompts import PromptForm
 
-_INSTRUCTION = "Provide an answer to the question. Use the image to answer."
+_END = "<|im_end|>\n"
+_IMAGE = f"<|im_start|>image\n{{images}}{_END}"
+
+# The published code joins lines with spaces before it cuts, so none of its stop words is a newline.
+_QUESTIONS = PromptForm(
+    name="official",
+    kind="vqa",
+    # The text of the instruction is lost: the template looks for parts of a content that is one text.
+    head=f"<|im_start|>instruction\n{_END}",
+    # Training prompts have no instruction, not even an empty one.
+    head_in="evaluation",
+    question=_IMAGE + f"<|im_start|>question\n\n{{question}}{_END}<|im_start|>answer\n",
+    answer="\n{answer}",
+    separator=_END,
+    # The query has an empty answer of its own; evaluation then opens a turn that training never opens.
+    close=_END,
+    cue="<|im_start|>assistant\n",
+    taught_answer="{answer}",
+    stop_words=("Question", "Answer", "Image", "IMAGE:", "Short"),
+)
+_OFFICIAL = {
+    "vqa": _QUESTIONS,
+    "caption": replace(
+        _QUESTIONS,
+        kind="caption",
+        head_in="frozen",
+        question=_IMAGE + "<|im_start|>caption\n",
+        stop_words=("Caption", "Image", "IMAGE:", "<", "Short"),
+    ),
+    "choice": replace(
+        _QUESTIONS,
+        kind="choice",
+        head="",
+        question=_IMAGE + f"<|im_start|>question\n\n{{question}}{_END}"
+        f"<|im_start|>choices\n\n{{choices}}\nAnswer with the letter.{_END}<|im_start|>answer\n",
+        stop_words=(".",),
+    ),
+    "yes_no": replace(_QUESTIONS, kind="yes_no", stop_words=()),
+}
+
+_CHAT = PromptForm(name="default", chat=True, head=f"{ANSWER}\n", question="{question}", answer="{answer}")
+_PLAIN = PromptForm(
+    name="default-plain",
+    head=f"<|im_start|>instruction\n{ANSWER}{_END}",
+    question=_IMAGE + f"<|im_start|>question\n{{question}}{_END}<|im_start|>answer\n",
+    answer="{answer}",
+    separator=_END,
+    end="<|im_end|>",
+)
+_PLAIN_KINDS = {
+    "caption": replace(
+        _PLAIN,
+        kind="caption",
+        head=f"<|im_start|>instruction\n{CAPTION}{_END}",
+        question=_IMAGE + "<|im_start|>caption\n",
+    ),
+    "choice": replace(
+        _PLAIN,
+        kind="choice",
+        head=f"<|im_start|>instruction\n{LETTER}{_END}",
+        question=_IMAGE
+        + f"<|im_start|>question\n{{question}}{_END}<|im_start|>choices\n{{choices}}{_END}<|im_start|>answer\n",
+        stop_words=LETTER_ENDS,
+    ),
+    "yes_no": replace(_PLAIN, kind="yes_no", head=f"<|im_start|>instruction\n{YES_OR_NO}{_END}", stop_words=WORD_ENDS),
+}
 
 LLAVA_INTERLEAVE = Family(
     name="llava-interleave",
     description="LLaVA-Interleave Qwen 7B: SigLIP (729 tokens per image), Qwen1.5",
-    prompt=PromptForm(name="default", chat=True, head=f"{_INSTRUCTION}\n", question="{question}", answer="{answer}"),
-    plain_prompt=PromptForm(
-        name="default-plain",
-        head=f"<|im_start|>instruction\n{_INSTRUCTION}<|im_end|>\n",
-        question="<|im_start|>image\n{images}<|im_end|>\n<|im_start|>question\n{question}<|im_end|>\n<|im_start|>answer\n",
-        answer="{answer}",
-        separator="<|im_end|>\n",
-        end="<|im_end|>",
-    ),
+    prompt=_CHAT,
+    plain_prompt=_PLAIN,
+    prompts={(form.name, kind): form for forms in (_OFFICIAL, _PLAIN_KINDS) for kind, form in forms.items()},
     generation=GenerationForm(max_new_tokens=20, stop_words=("\n",)),
     match={"model_type": "llava", "text_config.model_type": "qwen2", "vision_config.image_size": 384},
     hub_ids=("llava-hf/llava-interleave-qwen-7b-hf", "llava-hf/llava-interleave-qwen-7b-dpo-hf"),

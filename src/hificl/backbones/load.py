@@ -1,12 +1,10 @@
-"""Load a frozen backbone from a folder, a hub id, or the package itself."""
+"""Load a frozen backbone from a folder, a GGUF file, a hub id, or a package."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -15,30 +13,22 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    GgufConfig,
     PreTrainedModel,
 )
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
 )
-from transformers.utils.hub import cached_file
 
 from hificl.backbones.backbone import Backbone
-from hificl.backbones.checkpoint import check_folder, check_model_type, content_revision
 from hificl.backbones.family import Family
 from hificl.backbones.prompts import PromptForm
-from hificl.backbones.registry import BACKBONES, family_of
+from hificl.backbones.registry import family_of
+from hificl.backbones.source import Source, find_source, read
 from hificl.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "embedded"
-
-# What transformers raises for a checkpoint that it cannot read; each is turned into an InputError that names it.
-_UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, AttributeError)
 
 
 def load_backbone(
@@ -51,62 +41,39 @@ def load_backbone(
     """Load a model with its processor, frozen and in eval mode.
 
     Args:
-        name_or_path: A folder, a hub id, ``"embedded"`` for the model inside the package, or another key of
-            ``BACKBONES``, which stands for the first hub id of that family. Weights are read from safetensors only,
-            code from a checkpoint is never run, and the offline variables of the hub are honoured.
+        name_or_path: A folder, a file ending in ``.gguf``, a hub id, ``"embedded"`` for the model inside the package,
+            or another key of ``BACKBONES``, which stands for the packaged weights or the first hub id of that family.
+            Image-text models and causal language models are taken. Weights are read from safetensors or GGUF only,
+            code from a checkpoint is never run, nothing is fetched from a registry, and the offline variables of the
+            hub are honoured. Weights of a GGUF file are expanded to ``dtype``.
         device: Default: ``"cuda"`` where there is a GPU, else ``"cpu"``.
         dtype: A torch dtype or its name. Default: bfloat16 on a GPU, float32 on the CPU.
         attn_implementation: Passed to transformers; default: its own choice.
 
     Returns:
-        The backbone. Its ``revision`` is the hub's commit, or a hash of the folder's files.
+        The backbone. Its ``revision`` is the hub's commit, a hash of the folder's files, or that of the GGUF file.
 
     Raises:
         InputError: a missing folder, no ``config.json``, pickled, missing or truncated weights, an unknown model type,
             a checkpoint that wants to run its own code, a model that is neither image-text nor causal, weights that do
-            not fill the model, or an unknown device or dtype.
+            not fill the model, packaged weights that have not been fetched, a GGUF file without the package ``gguf``,
+            or an unknown device or dtype.
     """
-    source, folder = _locate(str(name_or_path))
-    commit = None if folder is not None else _hub_commit(source)
-    # Config, weights and processor of one commit, also when the hub moves on meanwhile.
-    pinned = {"trust_remote_code": False} | ({"revision": commit} if commit else {})
-    if folder is not None:
-        check_model_type(check_folder(folder), list(CONFIG_MAPPING.keys()), str(folder))
+    source = find_source(str(name_or_path))
     target = _device(device)
-    config = _read(lambda: AutoConfig.from_pretrained(source, **pinned), source, "the config")
-    auto_class, reads_images = _auto_class(config, source)
-    model = _load_model(auto_class, source, _dtype(dtype, target), attn_implementation, pinned)
+    config = read(lambda: AutoConfig.from_pretrained(source.location, **source.pinned), source.shown, "the config")
+    _check_layers(config, source)
+    auto_class, reads_images = _auto_class(config, source.shown)
+    model = _load_model(auto_class, source, config, _dtype(dtype, target), attn_implementation)
     # Through the base class: transformers wraps `to`, and its wrapper is typed as an unbound function.
     torch.nn.Module.to(model, target)
     model.requires_grad_(False)
     model.eval()
     reader = AutoProcessor if reads_images else AutoTokenizer
-    processor = _read(lambda: reader.from_pretrained(source, **pinned), source, "the processor")
+    processor = read(lambda: reader.from_pretrained(source.location, **source.pinned), source.shown, "the processor")
     family = family_of(config.to_dict(), _image_mark(processor))
     _apply_image_settings(family, processor)
-    revision = content_revision(folder) if folder is not None else str(commit or "unknown")
-    return Backbone(model, processor, family, str(name_or_path), revision, _prompt(family, processor))
-
-
-def _locate(name: str) -> tuple[str, Path | None]:
-    """What to hand to transformers, and the folder when it is one."""
-    if name == "embedded":
-        return str(EMBEDDED_FOLDER), EMBEDDED_FOLDER
-    if Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser()), Path(name).expanduser()
-    if name in BACKBONES and BACKBONES[name].hub_ids:
-        return BACKBONES[name].hub_ids[0], None
-    looks_local = name.startswith((".", "~", "/")) or name.count("/") > 1 or Path(name).exists()
-    if looks_local or not name:
-        raise InputError(f"{name!r}: no such model folder; give a folder, a hub id, or the name 'embedded'.")
-    return name, None
-
-
-def _hub_commit(source: str) -> str | None:
-    """The commit that the hub (or its cache) names now: the folder of a cached file is ``snapshots/COMMIT``."""
-    file = _read(lambda: cached_file(source, "config.json"), source, "the config")
-    folder = Path(str(file)).parent
-    return folder.name if folder.parent.name == "snapshots" else None
+    return Backbone(model, processor, family, str(name_or_path), source.revision, _prompt(family, processor))
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -128,16 +95,13 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     return chosen
 
 
-def _read(reader: Callable[[], T], source: str, what: str) -> T:
-    try:
-        return reader()
-    except _UNREADABLE as error:
-        offline = " (the hub is switched off by HF_HUB_OFFLINE)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
+def _check_layers(config: Any, source: Source) -> None:
+    """A model of more layers than the file has tensors would be built for hours before anything is missed."""
+    layers = config.get_text_config(decoder=True).num_hidden_layers
+    if source.tensors is not None and layers > source.tensors:
         raise InputError(
-            f"{source}: {what} could not be read{offline}: {type(error).__name__}: {error}. "
-            "Check the name, that the folder or cache is complete, and that transformers supports the model "
-            "without code of its own."
-        ) from error
+            f"{source.shown}: the model has {layers} layers and the file {source.tensors} tensors; copy it again."
+        )
 
 
 def _auto_class(config: Any, source: str) -> tuple[Any, bool]:
@@ -153,20 +117,25 @@ def _auto_class(config: Any, source: str) -> tuple[Any, bool]:
 
 
 def _load_model(
-    auto_class: Any, source: str, dtype: torch.dtype, attention: str | None, pinned: Mapping[str, Any]
+    auto_class: Any, source: Source, config: Any, dtype: torch.dtype, attention: str | None
 ) -> PreTrainedModel:
-    options = {**pinned, "dtype": dtype, "use_safetensors": True, "output_loading_info": True}
+    options = {**source.pinned, "dtype": dtype, "use_safetensors": True, "output_loading_info": True}
     if attention is not None:
         options["attn_implementation"] = attention
-    model, report = _read(lambda: auto_class.from_pretrained(source, **options), source, "the weights")
+    if source.is_gguf:
+        # Plain matrices: the Trainer refuses a model whose blocks stay packed.
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    model, report = read(
+        lambda: auto_class.from_pretrained(source.location, config=config, **options), source.shown, "the weights"
+    )
     if missing := sorted(report["missing_keys"]):
         raise InputError(
-            f"{source}: the weights lack {len(missing)} tensors of the model, first {missing[0]!r}; "
+            f"{source.shown}: the weights lack {len(missing)} tensors of the model, first {missing[0]!r}; "
             "they would be random. Use a complete checkpoint of this model."
         )
     if report["unexpected_keys"]:
         count = len(report["unexpected_keys"])
-        logger.warning("%s: %d tensors of the checkpoint have no place in the model", source, count)
+        logger.warning("%s: %d tensors of the checkpoint have no place in the model", source.shown, count)
     return cast(PreTrainedModel, model)
 
 

@@ -6,12 +6,18 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from string import ascii_uppercase
 from typing import Any
 
 from hificl.errors import InputError
 
 ChatRenderer = Callable[[list[dict[str, Any]], bool], str]
+
+HEAD_IN = ("all", "evaluation", "frozen")
+
+_FIRST_FIELDS = 9
+"""The first fields, from ``name`` to ``image``, are stored and hashed always."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,12 @@ class PromptForm:
     A chat form writes the same rounds as user and assistant turns through the chat template of the processor; there
     ``question`` holds no ``{images}`` (images come first in their turn), and ``head`` stands before the first question.
 
+    The fields from ``kind`` on came later. They say where a published form renders training and evaluation differently;
+    at their defaults they are neither stored nor hashed, so that what older versions stored stays equal.
+
     Raises:
-        InputError: a template lacks ``{question}``, ``{images}`` (template form) or ``{answer}``.
+        InputError: a template lacks ``{question}`` (captions need none), ``{images}`` (template form) or ``{answer}``,
+            or ``head_in`` is unknown.
     """
 
     name: str
@@ -43,7 +53,8 @@ class PromptForm:
     """The instruction with its marks; empty for none. It stands once, before the first round."""
 
     question: str = "{images}Question: {question}\nAnswer:"
-    """One round up to the place where the answer begins, with ``{images}`` and ``{question}``."""
+    """One round up to the place where the answer begins, with ``{images}``, ``{question}`` and, for multiple choice,
+    ``{choices}`` (``A. one B. two``)."""
 
     answer: str = " {answer}"
     """How an answer joins the question, with the leading space that the model would write itself."""
@@ -57,11 +68,32 @@ class PromptForm:
     image: str = "<image>"
     """The mark of one image (template form)."""
 
+    kind: str = ""
+    """Kind of task that the form is for, such as "caption"; empty for questions."""
+
+    head_in: str = "all"
+    """Prompts with ``head``: "all"; "evaluation", with training prompts that have demonstrations; or "frozen", those
+    without an adapter on the model."""
+
+    close: str = ""
+    """What the query has in the place where a demonstration has its answer (template form)."""
+
+    cue: str = ""
+    """What follows in evaluation alone, where the answer begins (template form)."""
+
+    taught_answer: str = ""
+    """How training joins an answer to the query; empty: as ``answer``."""
+
+    stop_words: tuple[str, ...] | None = None
+    """A generated answer is cut at the first of these; None: the stop words of the family."""
+
     def __post_init__(self) -> None:
-        needed = {"question": "{question}", "answer": "{answer}"}
+        needed = {"answer": "{answer}"} if self.kind == "caption" else {"question": "{question}", "answer": "{answer}"}
         for field, mark in needed.items():
             if mark not in getattr(self, field):
                 raise InputError(f"prompt form {self.name!r}: {field} {getattr(self, field)!r} lacks {mark}; add it.")
+        if self.head_in not in HEAD_IN:
+            raise InputError(f"prompt form {self.name!r}: head_in is {self.head_in!r}; known are {', '.join(HEAD_IN)}.")
         if not self.chat and "{images}" not in self.question:
             raise InputError(
                 f"prompt form {self.name!r}: question {self.question!r} lacks {{images}}; add it, "
@@ -69,8 +101,14 @@ class PromptForm:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON values; ``from_dict`` restores an equal form."""
-        return asdict(self)
+        """The fields as JSON values, later ones only where they are set; ``from_dict`` restores an equal form."""
+        values = asdict(self)
+        for field in fields(self)[_FIRST_FIELDS:]:
+            if values[field.name] == field.default:
+                del values[field.name]
+        if self.stop_words is not None:
+            values["stop_words"] = list(self.stop_words)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PromptForm:
@@ -84,7 +122,10 @@ class PromptForm:
             raise InputError(f"prompt form: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}.")
         if "name" not in values:
             raise InputError("prompt form: the field 'name' is missing; every stored form carries one.")
-        return cls(**values)
+        words = values.get("stop_words")
+        if not (words is None or (isinstance(words, list) and all(isinstance(word, str) for word in words))):
+            raise InputError(f"prompt form {values['name']!r}: stop_words is {words!r}; it must be a list of texts.")
+        return cls(**{**values, "stop_words": None if words is None else tuple(words)})
 
     @property
     def hash(self) -> str:
@@ -95,24 +136,30 @@ class PromptForm:
 
 @dataclass(frozen=True)
 class Round:
-    """One question with its number of images; ``answer`` is None for the query."""
+    """One question with its number of images; ``answer`` is None for the query, ``choices`` are those it lists."""
 
     images: int
     question: str
     answer: str | None = None
+    choices: tuple[str, ...] = ()
 
 
-def render(form: PromptForm, rounds: Sequence[Round], chat: ChatRenderer | None = None) -> str:
+def render(
+    form: PromptForm, rounds: Sequence[Round], chat: ChatRenderer | None = None, *, teaching: bool = False
+) -> str:
     """Write the prompt whose last round is the query, up to the place where its answer begins.
 
     Args:
         form: The prompt form.
         rounds: Demonstrations (with answers) and then the query (without).
         chat: For a chat form, the chat template: messages and ``add_generation_prompt`` to text.
+        teaching: Write the prompt of training; only published forms tell it from that of evaluation.
 
     Raises:
         InputError: ``form`` is a chat form and ``chat`` is None.
     """
+    if teaching and form.head_in != "all" and len(rounds) == 1:
+        form = replace(form, head="")
     if form.chat:
         if chat is None:
             raise InputError(
@@ -122,10 +169,10 @@ def render(form: PromptForm, rounds: Sequence[Round], chat: ChatRenderer | None 
         return form.start + chat(_messages(form, rounds), True)
     text = form.start + form.head
     for round_ in rounds:
-        text += _fill(form.question, images=form.image * round_.images, question=round_.question)
+        text += _fill(form.question, **_question_values(round_), images=form.image * round_.images)
         if round_.answer is not None:
             text += _fill(form.answer, answer=round_.answer) + form.separator
-    return text
+    return text + form.close + ("" if teaching else form.cue)
 
 
 def chat_seam(form: PromptForm, chat: ChatRenderer) -> tuple[str, str]:
@@ -145,13 +192,18 @@ def chat_seam(form: PromptForm, chat: ChatRenderer) -> tuple[str, str]:
 def _messages(form: PromptForm, rounds: Sequence[Round]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     for index, round_ in enumerate(rounds):
-        text = (form.head if index == 0 else "") + _fill(form.question, images="", question=round_.question)
+        text = (form.head if index == 0 else "") + _fill(form.question, **_question_values(round_), images="")
         content = [{"type": "image"}] * round_.images + [{"type": "text", "text": text}]
         messages.append({"role": "user", "content": content})
         if round_.answer is not None:
             answer = _fill(form.answer, answer=round_.answer)
             messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
     return messages
+
+
+def _question_values(round_: Round) -> dict[str, str]:
+    choices = " ".join(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, round_.choices, strict=False))
+    return {"question": round_.question, "choices": choices}
 
 
 def _fill(template: str, **values: str) -> str:

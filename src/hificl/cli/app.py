@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from hificl import __version__
+from hificl.cli.bench import app as bench
+from hificl.cli.data import app as data
 from hificl.cli.doctor import command as doctor
 from hificl.cli.eval import command as evaluate
 from hificl.cli.export import command as export
@@ -51,5 +53,7 @@ app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("inspect")(inspect)
 app.command("export")(export)
+app.add_typer(data, name="data")
+app.add_typer(bench, name="bench")
 app.command("list")(list_names)
 app.command("doctor")(doctor)

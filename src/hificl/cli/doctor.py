@@ -74,7 +74,7 @@ def _kernels() -> dict[str, str]:
 def _embedded(missing: list[dict[str, str]]) -> dict[str, Any] | None:
     """Revision and size of the model inside the package; None, and an entry in ``missing``, where it is not whole."""
     from hificl.backbones.checkpoint import check_folder, content_revision
-    from hificl.backbones.load import EMBEDDED_FOLDER
+    from hificl.backbones.source import EMBEDDED_FOLDER
     from hificl.errors import InputError
 
     try:
@@ -94,10 +94,15 @@ def _tasks(missing: list[dict[str, str]]) -> dict[str, str]:
 
     found = {}
     for name, task in TASKS.items():
+        if task.origin == "root":  # its data are wherever the user has them
+            continue
         try:
             data = task.load()
             found[name] = f"{len(data.support)} support, {len(data.queries)} query examples"
         except InputError as error:
+            if task.origin == "fetch":
+                found[name] = f"not fetched (hificl data fetch {name})"
+                continue
             found[name] = "missing"
             reason, _, remedy = str(error).rpartition("run: ")
             missing.append({"what": f"the task {name} ({reason.rstrip('; ')})", "remedy": remedy})

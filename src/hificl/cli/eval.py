@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hificl.cli import options
-from hificl.cli.report import Report, duration, facts, reporting
+from hificl.cli.eval_summary import evaluation_summary, show_evaluation
+from hificl.cli.report import Report, reporting
 from hificl.cli.settings import column_names, read_settings
+from hificl.cli.task_data import DataOptions, Rows, read_rows, with_prompt
+from hificl.cli.task_figures import details_of, postprocessing
 from hificl.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,26 +20,23 @@ if TYPE_CHECKING:
 
     from hificl.backbones import Backbone
     from hificl.data import Example
-    from hificl.evaluation import Result
+    from hificl.evaluation import Decoding
     from hificl.run import Run
 
 
 @dataclass(frozen=True)
-class EvalOptions:
+class EvalOptions(DataOptions):
     """The keys of a recipe file for an evaluation."""
 
     adapter: str | None = None
     model: str | None = None
-    data: str | None = None
-    images: str | None = None
-    columns: dict[str, str] | None = None
-    task: str | None = None
+    prompt: str | None = None
     shots: int = 0
     demonstrations: str | None = None
-    metric: str = "exact_match"
+    metric: str | None = None
+    generation: str | None = None
     batch_size: int | None = None
     output: str | None = None
-    seed: int = 0
 
 
 def command(
@@ -47,6 +47,12 @@ def command(
     images: options.Images = None,
     columns: options.Columns = None,
     task: options.Task = None,
+    root: options.Root = None,
+    protocol: options.Protocol = None,
+    on_bad: options.OnBad = None,
+    support_size: options.SupportSize = None,
+    query_size: options.QuerySize = None,
+    prompt: options.Prompt = None,
     shots: Annotated[
         int | None,
         typer.Option(help="Demonstrations in every prompt (in-context learning); default 0.", show_default=False),
@@ -55,7 +61,17 @@ def command(
         str | None,
         typer.Option(metavar="FILE", help="Rows that demonstrations are drawn from.", show_default=False),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="How answers are scored; default exact_match.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="How answers are scored; default: that of the task, else exact_match.")
+    ] = None,
+    generation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Beams and length: default (greedy), hificl, stave, mimic or live; default: those of the protocol.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Queries answered together; default: what fits.", show_default=False)
     ] = None,
@@ -67,23 +83,28 @@ def command(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Score an adapter, or a frozen model with or without demonstrations, on labelled rows.
+    """Score an adapter, or a frozen model with or without demonstrations, on labelled rows or a task.
 
     Example: hificl eval --adapter runs/rows-hificl --data test.jsonl --images photos
+
+    Example: hificl eval --model idefics2 --task vqav2 --root vqav2 --protocol hificl --prompt official --shots 8
     """
     given = {
         "adapter": adapter, "model": model, "data": data, "images": images, "columns": column_names(columns),
-        "task": task, "shots": shots, "demonstrations": demonstrations, "metric": metric, "batch_size": batch_size,
-        "output": output, "seed": seed,
+        "task": task, "root": root, "protocol": protocol, "on_bad": on_bad and on_bad.value,
+        "support_size": support_size, "query_size": query_size,
+        "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "metric": metric,
+        "generation": generation, "batch_size": batch_size, "output": output, "seed": seed,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, _ = read_settings(EvalOptions, words, given)
-        queries, support = _examples(chosen)
-        subject = open_subject(chosen.adapter, chosen.model)
+        rows = read_rows(chosen)
+        support = _support(chosen, rows)
+        subject = _prompted(chosen, rows, open_subject(chosen.adapter, chosen.model))
         if dry_run:
-            _show_size(report, chosen, subject, queries, support)
+            _show_size(report, chosen, subject, rows, support)
         else:
-            _evaluate(report, chosen, subject, queries, support)
+            _evaluate(report, chosen, subject, rows, support)
 
 
 def open_subject(adapter: str | None, model: str | None) -> Backbone | Run:
@@ -99,81 +120,73 @@ def open_subject(adapter: str | None, model: str | None) -> Backbone | Run:
     return open_backbone(model or "")
 
 
-def _examples(chosen: EvalOptions) -> tuple[list[Example], list[Example]]:
-    """Queries, and the support set for demonstrations; that of a task comes with it."""
-    from hificl.cli.inputs import find_task, one_of, read_examples
+def _support(chosen: EvalOptions, rows: Rows) -> list[Example]:
+    """The rows that demonstrations are drawn from; those of a task come with it."""
+    from hificl.cli.inputs import read_examples
 
-    support: list[Example] = []
-    if one_of(data=chosen.data, task=chosen.task) == "task":
-        found = find_task(chosen.task or "").load()
-        queries, support = found.queries, found.support
-    else:
-        queries = read_examples(chosen.data or "", chosen.images, chosen.columns)
+    if not chosen.shots:
+        return []
+    support = rows.support
     if chosen.demonstrations is not None:
         support = read_examples(chosen.demonstrations, chosen.images, chosen.columns)
-    if chosen.shots and not support:
+    if not support:
         raise InputError(f"--shots {chosen.shots} needs rows to draw from; name them with --demonstrations FILE.")
-    return queries, support if chosen.shots else []
+    return support
 
 
-def _evaluate(
-    report: Report, chosen: EvalOptions, subject: Backbone | Run, queries: list[Example], support: list[Example]
-) -> None:
+def _prompted(chosen: EvalOptions, rows: Rows, subject: Backbone | Run) -> Backbone | Run:
+    """A frozen model is asked in the form that was named; an adapter in the one that it was trained with."""
+    from hificl.backbones import Backbone
+
+    if isinstance(subject, Backbone):
+        return with_prompt(subject, chosen.prompt, rows)
+    if chosen.prompt is None:
+        return subject
+    return replace(subject, backbone=with_prompt(subject.backbone, chosen.prompt, rows))
+
+
+def _decoding(chosen: EvalOptions, rows: Rows, backbone: Backbone) -> Decoding:
+    """The preset that was named, else that of the protocol, else greedy decoding."""
+    from hificl.evaluation import PRESETS, find_decoding
+
+    protocol = str((rows.source or {}).get("protocol"))
+    name = chosen.generation or (protocol if protocol in PRESETS else "default")
+    return find_decoding(name, backbone, rows.kind)
+
+
+def _evaluate(report: Report, chosen: EvalOptions, subject: Backbone | Run, rows: Rows, support: list[Example]) -> None:
+    from hificl.backbones import Backbone
     from hificl.evaluation import evaluate
 
+    backbone = subject if isinstance(subject, Backbone) else subject.backbone
+    metric = chosen.metric or (rows.task.metric if rows.task else "exact_match")
+    own_metric = rows.task is not None and metric == rows.task.metric
     result = evaluate(
-        subject, queries, metric=chosen.metric, shots=chosen.shots, demonstrations=support, seed=chosen.seed,
-        batch_size=chosen.batch_size, output_dir=chosen.output,
+        subject, rows.queries, metric=metric, shots=chosen.shots, demonstrations=support, seed=rows.seed,
+        batch_size=chosen.batch_size, output_dir=chosen.output, decoding=_decoding(chosen, rows, backbone),
+        source=rows.source, postprocess=postprocessing(chosen, rows),
+        details=details_of(chosen, rows, subject, support) if own_metric else None,
     )  # fmt: skip
-    summary = _summary(chosen, result)
-    report.result(summary, lambda screen: _show(screen, summary))
-
-
-def _summary(chosen: EvalOptions, result: Result) -> dict[str, Any]:
-    timing = result.record["volatile"]["timing"]
-    return {
-        "adapter": chosen.adapter,
-        "model": result.record["config"]["backbone"]["name"],
-        "metric": chosen.metric,
-        "shots": chosen.shots,
-        "seed": chosen.seed,
-        "score": result.score,
-        "score_ci95": list(result.ci95),
-        "items": len(result.predictions),
-        "seconds_per_answer": timing["seconds_per_answer"],
-        "output": chosen.output,
-    }
-
-
-def _show(screen: Console, summary: dict[str, Any]) -> None:
-    low, high = summary["score_ci95"]
-    facts(
-        screen,
-        {
-            summary["metric"]: f"{summary['score']:.1f}  (95 % interval {low:.1f} to {high:.1f}, "
-            f"{summary['items']} items)",
-            "per answer": duration(summary["seconds_per_answer"])
-            if summary["seconds_per_answer"] >= 1
-            else f"{1000 * summary['seconds_per_answer']:.0f} ms",
-            "written": f"{summary['output']}/predictions.jsonl and record.json"
-            if summary["output"]
-            else "nothing (give --output DIR to keep predictions and record)",
-        },
-    )
+    summary = evaluation_summary(chosen, rows, result)
+    report.result(summary, lambda screen: show_evaluation(screen, summary, rows.skipped))
 
 
 def _show_size(
-    report: Report, chosen: EvalOptions, subject: Backbone | Run, queries: list[Example], support: list[Example]
+    report: Report, chosen: EvalOptions, subject: Backbone | Run, rows: Rows, support: list[Example]
 ) -> None:
     from hificl.backbones import Backbone
     from hificl.evaluation import Queries, estimate_size
+    from hificl.evaluation.generation import resolve_decoding
 
     backbone = subject if isinstance(subject, Backbone) else subject.backbone
-    new_tokens = backbone.family.generation.max_new_tokens
+    search = resolve_decoding(backbone, _decoding(chosen, rows, backbone))
+    new_tokens = search.max_new_tokens or 0
     encoded = Queries(
-        backbone, queries, shots=chosen.shots, demonstrations=support, seed=chosen.seed, new_tokens=new_tokens
+        backbone, rows.queries, shots=chosen.shots, demonstrations=support, seed=rows.seed, new_tokens=new_tokens
     )
-    estimate = estimate_size(backbone, encoded, new_tokens=new_tokens, batch_size=chosen.batch_size)
+    estimate = estimate_size(
+        backbone, encoded, new_tokens=new_tokens, batch_size=chosen.batch_size, num_beams=search.num_beams
+    )
     value = {
         "dry_run": True,
         "model": backbone.name,

@@ -32,8 +32,23 @@ def command(
 
         def show(screen: Console) -> None:
             facts(screen, {row["name"]: row["description"] for row in rows})
+            if kind is Kind.TASKS:
+                screen.print("\n" + "\n".join(_about_task(row) for row in rows), soft_wrap=True)
 
         report.result(rows, show)
+
+
+def _about_task(row: Mapping[str, Any]) -> str:
+    """Sizes, metric, licence and source of a task, in two indented lines below its name."""
+    sizes = f"{row['support_size']} support, {row['query_size']} query rows"
+    if row["support_size"] is None:
+        sizes = f"sizes by protocol: {', '.join(row['protocols'])}"
+    where = {
+        "package": "comes with the installed packages",
+        "fetch": f"fetched by `hificl data fetch {row['name']}`",
+        "root": "read from your folder, --root DIR",
+    }[row["origin"]]
+    return f"{row['name']}: {sizes}; {row['metric']}; {where}\n    {row['license']}; {row['source']}"
 
 
 def _methods() -> Iterable[Mapping[str, Any]]:
@@ -50,9 +65,14 @@ def _tasks() -> Iterable[Mapping[str, Any]]:
         yield {
             "name": task.name,
             "description": task.description,
+            "kind": task.kind,
             "metric": task.metric,
+            "support_size": task.support_size,
+            "query_size": task.query_size,
             "license": task.license,
             "source": task.source,
+            "origin": task.origin,
+            "protocols": list(task.protocols),
         }
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class OnBadRow(StrEnum):
+    """What happens to a bad row of a benchmark."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+
 
 DATA = "Data"
 MODEL = "Model"
@@ -59,6 +68,63 @@ Task = Annotated[
         show_default=False,
     ),
 ]
+Root = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Folder with the files of a benchmark; see `hificl data validate`.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="Published choice of rows of a benchmark: hificl (default), stave, evaluation.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+OnBad = Annotated[
+    OnBadRow | None,
+    typer.Option(
+        "--on-bad",
+        help="Bad rows of a benchmark: fail (default), or skip and list them in the record.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+SupportSize = Annotated[
+    int | None,
+    typer.Option(
+        "--support-size",
+        help="Rows to learn from; default: as many as the task or the protocol says.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+QuerySize = Annotated[
+    int | None,
+    typer.Option(
+        "--query-size",
+        help="Rows to score; default: as many as the task or the protocol says.",
+        rich_help_panel=DATA,
+        show_default=False,
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="FORM",
+        help="default, or official: what the published code renders, quirks included.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -79,4 +145,7 @@ Adapter = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; default 0.", show_default=False)]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of everything random; default 0, or that of the protocol.", show_default=False),
+]

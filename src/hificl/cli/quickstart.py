@@ -51,14 +51,14 @@ def command(
     given = {"output": output, "model": model, "seed": seed, "train_size": train_size, "query_size": query_size}
     with reporting(as_json) as report:
         chosen, _ = read_settings(QuickstartOptions, words, given)
-        _use_one_thread()
+        use_one_thread()
         if dry_run:
             _show_plan(report, chosen)
         else:
             _run(report, chosen, fresh)
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
     """Operations on so small a model are over before a second thread has started; OMP_NUM_THREADS says otherwise."""
     import torch
 
@@ -78,13 +78,14 @@ def _run(report: Report, chosen: QuickstartOptions, fresh: bool) -> None:
     report.note(f"quickstart: {sizes}, into {chosen.output}")
     outcome = quickstart(
         output_dir=chosen.output, model=chosen.model, seed=chosen.seed, train_size=chosen.train_size,
-        query_size=chosen.query_size, fresh=fresh, announce=lambda step: report.note(_line(step)),
+        query_size=chosen.query_size, fresh=fresh, announce=lambda step: report.note(step_line(step)),
     )  # fmt: skip
     report.note(f"done in {duration(time.perf_counter() - started)}")
     report.result(outcome.summary, lambda screen: show_outcome(screen, outcome))
 
 
-def _line(step: Step) -> str:
+def step_line(step: Step) -> str:
+    """Say which cell begins, and how long the rest takes."""
     from hificl.cli.quickstart_table import title
 
     cell = step.cell

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,9 @@ import typer
 from hificl.cli import options
 from hificl.cli.report import Report, duration, facts, reporting, size
 from hificl.cli.settings import column_names, read_settings
+from hificl.cli.task_data import DataOptions, Rows, read_rows, with_prompt
+from hificl.cli.train_config import recipe_file, show_config
+from hificl.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,18 +28,14 @@ TRAINING = "Training"
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """The keys of a recipe file that are not numbers of the training itself."""
 
-    data: str | None = None
-    images: str | None = None
-    columns: dict[str, str] | None = None
-    task: str | None = None
     model: str = "embedded"
+    prompt: str | None = None
     method: str = "hificl"
     recipe: str = "default"
     output: str | None = None
-    seed: int = 0
     resume: bool = True
 
     @property
@@ -50,7 +50,12 @@ def command(
     images: options.Images = None,
     columns: options.Columns = None,
     task: options.Task = None,
+    root: options.Root = None,
+    protocol: options.Protocol = None,
+    on_bad: options.OnBad = None,
+    support_size: options.SupportSize = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
     method: Annotated[
         str | None,
         typer.Option(help="hificl (default) or lora; see `hificl list methods`.", rich_help_panel=TRAINING),
@@ -81,50 +86,63 @@ def command(
     Example: hificl train --data rows.jsonl --images photos lr=5e-3
     """
     given = {
-        "data": data, "images": images, "columns": column_names(columns), "task": task, "model": model,
-        "method": method, "recipe": recipe, "output": output, "seed": seed, "resume": False if no_resume else None,
+        "data": data, "images": images, "columns": column_names(columns), "task": task, "root": root,
+        "protocol": protocol, "on_bad": on_bad and on_bad.value, "support_size": support_size, "model": model,
+        "prompt": prompt, "method": method, "recipe": recipe, "output": output, "seed": seed,
+        "resume": False if no_resume else None,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, overrides = read_settings(TrainOptions, words, given, takes_overrides=True)
-        examples = _examples(chosen)
-        backbone = _backbone(chosen)
+        rows = read_rows(chosen)
+        backbone = _backbone(chosen, rows)
+        # The seed of a protocol, written out, so that the recipe file repeats the run.
+        chosen = replace(chosen, seed=rows.seed)
         if print_config:
-            _print_config(report, chosen, overrides, backbone)
+            show_config(report, chosen, overrides, backbone)
         elif dry_run:
-            _show_plan(report, chosen, overrides, backbone, examples)
+            _show_plan(report, chosen, overrides, backbone, _examples(rows))
         else:
-            _train(report, chosen, overrides, backbone, examples)
+            _train(report, chosen, overrides, backbone, rows)
 
 
-def _examples(chosen: TrainOptions) -> list[Example]:
-    from hificl.cli.inputs import find_task, one_of, read_examples
+def _examples(rows: Rows) -> list[Example]:
+    if rows.task is None:
+        return rows.queries
+    if not rows.support:
+        raise InputError(
+            f"task {rows.task.name!r}: there are no rows to learn from under this root and protocol; "
+            f"`hificl data validate {rows.task.name}` says which files belong there."
+        )
+    return rows.support
 
-    if one_of(data=chosen.data, task=chosen.task) == "task":
-        return find_task(chosen.task or "").load().support
-    return read_examples(chosen.data or "", chosen.images, chosen.columns)
 
-
-def _backbone(chosen: TrainOptions) -> Backbone:
+def _backbone(chosen: TrainOptions, rows: Rows) -> Backbone:
     from hificl.cli.inputs import open_backbone
 
-    return open_backbone(chosen.model)
+    return with_prompt(open_backbone(chosen.model), chosen.prompt, rows)
 
 
-def _train(
-    report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, examples: list[Example]
-) -> None:
+def _train(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, rows: Rows) -> None:
     from hificl.records import write_atomic
     from hificl.training import train
 
-    recipe_file = _config(chosen, overrides, backbone)
+    examples = _examples(rows)
+    if rows.skipped:
+        report.note(f"{len(rows.skipped)} bad rows were left out; the record lists them. First: {rows.skipped[0]}")
+    config = recipe_file(chosen, overrides, backbone)
     report.note(f"training {chosen.method} on {backbone.name} with {len(examples)} rows, into {chosen.folder}")
     run = train(
-        backbone, examples, method=chosen.method, recipe=chosen.recipe, output_dir=chosen.folder, seed=chosen.seed,
-        resume=chosen.resume, task=chosen.task, **overrides,
+        backbone, examples, method=chosen.method, recipe=chosen.recipe, output_dir=chosen.folder, seed=rows.seed,
+        resume=chosen.resume, task=chosen.task, source=_source(rows), **overrides,
     )  # fmt: skip
-    write_atomic(chosen.folder / "recipe.yaml", recipe_file.encode())
+    write_atomic(chosen.folder / "recipe.yaml", config.encode())
     summary = _summary(chosen, run)
     report.result(summary, lambda screen: _show(screen, summary, chosen))
+
+
+def _source(rows: Rows) -> Mapping[str, Any] | None:
+    """Only benchmarks have a choice of rows; the name of any other task says all."""
+    return rows.source if rows.task is not None and rows.task.origin == "root" else None
 
 
 def _summary(chosen: TrainOptions, run: Run) -> dict[str, Any]:
@@ -156,6 +174,8 @@ def _show(screen: Console, summary: dict[str, Any], chosen: TrainOptions) -> Non
     rows["record"] = summary["record"]
     facts(screen, rows)
     query = f"--task {chosen.task}" if chosen.task else "--data OTHER_ROWS"
+    query += f" --root {chosen.root}" if chosen.root else ""
+    query += f" --protocol {chosen.protocol}" if chosen.protocol else ""
     screen.print(f"\nNext: hificl eval --adapter {chosen.folder} {query}", soft_wrap=True)
 
 
@@ -164,7 +184,7 @@ def _show_plan(
 ) -> None:
     from hificl.training import plan
 
-    found = plan(backbone, examples, method=chosen.method, recipe=chosen.recipe, seed=chosen.seed, **overrides)
+    found = plan(backbone, examples, method=chosen.method, recipe=chosen.recipe, seed=chosen.seed or 0, **overrides)
     value = {"dry_run": True, "output": str(chosen.folder), "model": backbone.name, **found.to_dict()}
 
     def show(screen: Console) -> None:
@@ -191,43 +211,3 @@ def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
             "would write": folder,
         },
     )
-
-
-def _print_config(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> None:
-    text = _config(chosen, overrides, backbone)
-    if report.as_json:
-        import yaml
-
-        report.result(yaml.safe_load(text), lambda screen: None)
-        return
-    print(text, end="", file=report.stdout)
-
-
-def _config(chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> str:
-    """The recipe file that repeats a run: options, all training numbers, and what the adapter's config sets."""
-    import yaml
-
-    from hificl.training.request import resolve
-
-    request = resolve(backbone, chosen.method, chosen.recipe, overrides)
-    values = {**asdict(chosen), "output": str(chosen.folder), **asdict(request.recipe)}
-    values.update(_adapter_values(request.config))
-    if not chosen.columns:
-        values.pop("columns")
-    values.pop("resume")
-    return yaml.safe_dump({name: value for name, value in values.items() if value is not None}, sort_keys=False)
-
-
-def _adapter_values(config: Any) -> dict[str, Any]:
-    """The fields of a PEFT config that differ from its defaults, and those that size the adapter."""
-    from hificl.training.identity import peft_values
-
-    plain = peft_values(type(config)())
-    internal = {"peft_type", "task_type", "inference_mode"}
-    sizes = {"num_virtual_tokens", "r"}
-    values = peft_values(config)
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in internal and (value != plain.get(name) or name in sizes)
-    }

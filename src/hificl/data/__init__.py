@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from hificl.data.demonstrations import choose_demonstrations
+from hificl.data.cells import ImageCell
+from hificl.data.demonstrations import EPISODE, choose_demonstrations, demonstration_pool
 from hificl.data.example import Example, ImageSource
 from hificl.data.images import load_image
 from hificl.data.rows import read_rows
 
-__all__ = ["Example", "ImageSource", "choose_demonstrations", "load_image", "read_rows"]
+__all__ = [
+    "EPISODE",
+    "Example",
+    "ImageCell",
+    "ImageSource",
+    "choose_demonstrations",
+    "demonstration_pool",
+    "load_image",
+    "read_rows",
+]

@@ -9,12 +9,13 @@ from typing import Any
 
 from PIL import Image
 
+from hificl.data.cells import ImageCell
 from hificl.errors import InputError
 
-ImageSource = Image.Image | str | os.PathLike[str] | bytes
-"""What may stand for an image: a PIL image, the path of a file, or the bytes of a file."""
+ImageSource = Image.Image | str | os.PathLike[str] | bytes | ImageCell
+"""What may stand for an image: a PIL image, the path or the bytes of a file, or a cell of a parquet file."""
 
-_IMAGE_TYPES = (Image.Image, str, os.PathLike, bytes)
+_IMAGE_TYPES = (Image.Image, str, os.PathLike, bytes, ImageCell)
 
 
 @dataclass(frozen=True)

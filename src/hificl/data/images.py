@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from hificl.data.cells import ImageCell
 from hificl.data.example import ImageSource
 from hificl.errors import InputError
 
@@ -41,7 +42,8 @@ def load_image(source: ImageSource, *, place: str) -> Image.Image:
     is taken.
 
     Args:
-        source: A PIL image (left unchanged), the path of a file, or the bytes of a file.
+        source: A PIL image (left unchanged), the path of a file, the bytes of a file, or a cell of a parquet
+            file (only that cell is read).
         place: Where the image was named, such as ``rows.jsonl:3``; it opens every error message.
 
     Returns:
@@ -51,6 +53,12 @@ def load_image(source: ImageSource, *, place: str) -> Image.Image:
         InputError: The file is missing, empty, truncated, corrupt or not one of ``FORMATS``; the image has no
             pixel or more than ``MAX_PIXELS``; its pixels do not fit 8 bits; ``source`` is of another type.
     """
+    if isinstance(source, ImageCell):
+        try:
+            content = source.read()
+        except InputError as error:
+            raise InputError(f"{place}: image {error}") from error
+        return _read(io.BytesIO(content), f"{place}: image {source}")
     place = f"{place}: image {_name(source)}"
     if isinstance(source, Image.Image):
         return _finish(source, place)

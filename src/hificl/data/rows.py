@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hificl.data.example import Example
+from hificl.data.paths import checked_folder, path_inside
 from hificl.data.tables import Row, read_table
 from hificl.errors import InputError
 
@@ -53,7 +54,7 @@ def read_rows(
             remedy.
     """
     path = Path(path)
-    root = _checked_root(path.parent if images_root is None else Path(images_root))
+    root = checked_folder(path.parent if images_root is None else Path(images_root))
     names = _column_names(columns or {})
     examples: list[Example] = []
     places: dict[str, str] = {}
@@ -66,16 +67,6 @@ def read_rows(
         places[example.id] = row.place
         examples.append(example)
     return examples
-
-
-def _checked_root(root: Path) -> Path:
-    try:
-        resolved = root.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"images folder {root}: cannot be opened ({error}); check the path") from error
-    if not resolved.is_dir():
-        raise InputError(f"images folder {root}: is not a folder; name the folder that holds the images")
-    return resolved
 
 
 def _column_names(columns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -189,19 +180,4 @@ def _images(row: Row, column: str | None, root: Path) -> list[Path]:
     if column is None:
         return []
     paths = _list_of_texts(row, column, "write the path of the image")
-    return [_image_path(path, root, f"{row.place}: column {column!r}: image {path!r}") for path in paths]
-
-
-def _image_path(written: str, root: Path, place: str) -> Path:
-    if "://" in written:
-        raise InputError(f"{place} is an address, and nothing is downloaded; fetch the file and write its path")
-    try:
-        path = (root / written).resolve()
-        exists = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{place} is no usable path ({error}); correct the path") from error
-    if not path.is_relative_to(root):
-        raise InputError(f"{place} leaves the images folder {root}; move the file into it or name another folder")
-    if not exists:
-        raise InputError(f"{place} does not exist in the images folder {root}; correct the path or the folder")
-    return path
+    return [path_inside(path, root, f"{row.place}: column {column!r}: image {path!r}") for path in paths]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from hificl.data.json_text import json_kind, parse_json, read_text
 from hificl.errors import InputError
 
 
@@ -35,30 +35,10 @@ def read_table(path: Path) -> list[Row]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: unknown kind of file {path.suffix!r}; use one of {', '.join(_READERS)}")
-    rows = list(reader(_read_text(path), path.name))
+    rows = list(reader(read_text(path), path.name))
     if not rows:
         raise InputError(f"{path}: the file has no row; write at least one example")
     return rows
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; name a file in it") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); check the path and its permissions") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path.name}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{path.name}:{line}: holds a zero byte, so this is no text file; save the rows as UTF-8 text")
-    return text
 
 
 def _read_jsonl(text: str, name: str) -> Iterator[Row]:
@@ -66,16 +46,16 @@ def _read_jsonl(text: str, name: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             place = f"{name}:{number}"
-            yield _json_row(_parse_json(line, lambda _, place=place: place), place)  # type: ignore[misc]
+            yield _json_row(parse_json(line, lambda _, place=place: place), place)  # type: ignore[misc]
 
 
 def _read_json(text: str, name: str) -> Iterator[Row]:
     if not text.strip():
         return
-    rows = _parse_json(text, lambda line: f"{name}:{line}")
+    rows = parse_json(text, lambda line: f"{name}:{line}")
     if not isinstance(rows, list):
         raise InputError(
-            f"{name}: holds a {_json_kind(rows)}; write an array of objects, or one object per line in .jsonl"
+            f"{name}: holds a {json_kind(rows)}; write an array of objects, or one object per line in .jsonl"
         )
     for number, cells in enumerate(rows, start=1):
         yield _json_row(cells, f"{name}: row {number}")
@@ -83,46 +63,8 @@ def _read_json(text: str, name: str) -> Iterator[Row]:
 
 def _json_row(cells: object, place: str) -> Row:
     if not isinstance(cells, dict):
-        raise InputError(f'{place}: the row is a {_json_kind(cells)}; write an object such as {{"question": ...}}')
+        raise InputError(f'{place}: the row is a {json_kind(cells)}; write an object such as {{"question": ...}}')
     return Row(place, cells)
-
-
-def _parse_json(text: str, place: Callable[[int], str]) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{place(error.lineno)}: invalid JSON at column {error.colno} ({error.msg}); correct the line"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place(1)}: invalid JSON ({error}); correct the file") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON, write null or leave the value out")
-
-
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    cells = dict(pairs)
-    if len(cells) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {double!r} stands twice in one object")
-    return cells
-
-
-def _json_kind(value: object) -> str:
-    if value is None:
-        return "null"
-    kinds = {
-        dict: "JSON object",
-        list: "JSON array",
-        str: "text",
-        bool: "truth value",
-        int: "number",
-        float: "number",
-    }
-    return kinds[type(value)]
 
 
 def _read_csv(text: str, name: str) -> Iterator[Row]:

@@ -1,12 +1,22 @@
-"""Which adapter a model carries, in words of a record."""
+"""Which adapter a model carries, in words of a record, and how such a model is prompted."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from peft import PeftModel, get_peft_model_state_dict
+
+from hificl.backbones import Backbone
+
+
+def prompted_for(backbone: Backbone, model: Any) -> Backbone:
+    """The backbone as ``model`` is prompted: a published form may keep its instruction for models without adapter."""
+    if backbone.prompt.head_in == "frozen" and isinstance(model, PeftModel):
+        return replace(backbone, prompt=replace(backbone.prompt, head=""))
+    return backbone
 
 
 def describe_adapter(model: Any) -> list[dict[str, Any]]:

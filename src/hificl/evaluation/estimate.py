@@ -57,7 +57,9 @@ class Estimate:
         )
 
 
-def estimate_size(backbone: Backbone, queries: Queries, *, new_tokens: int, batch_size: int | None) -> Estimate:
+def estimate_size(
+    backbone: Backbone, queries: Queries, *, new_tokens: int, batch_size: int | None, num_beams: int = 1
+) -> Estimate:
     """Estimate tokens and memory, and choose the batch size where none is given.
 
     Args:
@@ -65,6 +67,7 @@ def estimate_size(backbone: Backbone, queries: Queries, *, new_tokens: int, batc
         queries: The encoded prompts.
         new_tokens: Most tokens of one answer.
         batch_size: Queries per batch; None takes as many as fit the memory budget, at most ``LARGEST_BATCH``.
+        num_beams: Beams of a query, each with a cache of its own.
 
     Raises:
         InputError: ``batch_size`` is below 1.
@@ -72,7 +75,7 @@ def estimate_size(backbone: Backbone, queries: Queries, *, new_tokens: int, batc
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; give 1 or more, or None for an automatic size.")
     longest = max(queries.lengths)
-    row = _row_bytes(backbone, longest + new_tokens) + max(queries.image_bytes)
+    row = num_beams * _row_bytes(backbone, longest + new_tokens) + max(queries.image_bytes)
     weights = sum(parameter.nbytes for parameter in backbone.model.parameters())
     if batch_size is None:
         batch_size = max(1, min(LARGEST_BATCH, len(queries), _budget(backbone.device, weights) // row))

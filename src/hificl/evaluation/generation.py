@@ -1,11 +1,11 @@
-"""Greedy answers in batches: left padding, key-value cache, stop tokens, prompts cut off by length."""
+"""Answers in batches, greedy or by beams: left padding, key-value cache, stop tokens, prompts cut off by length."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,8 +14,10 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from hificl.backbones import Backbone, collate
 from hificl.data import Example
-from hificl.errors import InputError, RunError
+from hificl.errors import RunError
+from hificl.evaluation.adapter import prompted_for
 from hificl.evaluation.estimate import Estimate, estimate_size
+from hificl.evaluation.presets import GREEDY, Decoding
 from hificl.evaluation.progress import Progress
 from hificl.evaluation.queries import Queries
 
@@ -52,34 +54,36 @@ def generate_answers(
     seed: int = 0,
     batch_size: int | None = None,
     max_new_tokens: int | None = None,
+    decoding: Decoding = GREEDY,
 ) -> Generated:
-    """Answer examples greedily; the same ones in any order and batch get the same prompts.
+    """Answer examples; the same ones in any order and batch get the same prompts. Nothing is sampled.
 
     Args:
-        backbone: Processor, prompt form, stop words.
+        backbone: Processor, prompt form, stop words. An instruction that the form keeps for frozen models is left out
+            where ``model`` has an adapter.
         model: The backbone's model, or one with an adapter on it. It is in eval mode meanwhile.
         examples: The queries. Their answers are not read and may be absent.
         shots: Demonstrations per query.
         demonstrations: Support set from which they are drawn, seeded per query, never the query itself.
         seed: Seed of that draw.
         batch_size: Queries per batch; None chooses from the memory estimate.
-        max_new_tokens: Most tokens of one answer; None takes the family's number.
+        max_new_tokens: Most tokens of one answer; None takes the number of ``decoding``, else the family's.
+        decoding: Beams, length and length penalty; greedy by default.
 
     Raises:
         InputError: A bad example or option; the message names the sample. Nothing was generated then.
         RunError: Generation failed, or the memory does not hold a single query; the message names the samples.
     """
     started = time.perf_counter()
-    limit = backbone.family.generation.max_new_tokens if max_new_tokens is None else max_new_tokens
-    if limit < 1:
-        raise InputError(f"max_new_tokens is {limit}; give 1 or more.")
+    backbone, search = prompted_for(backbone, model), resolve_decoding(backbone, decoding, max_new_tokens)
+    limit = search.max_new_tokens or 0
     queries = Queries(backbone, examples, shots=shots, demonstrations=demonstrations, seed=seed, new_tokens=limit)
-    estimate = estimate_size(backbone, queries, new_tokens=limit, batch_size=batch_size)
+    estimate = estimate_size(backbone, queries, new_tokens=limit, batch_size=batch_size, num_beams=search.num_beams)
     logger.info("%s: %s", backbone.name, estimate)
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        texts, smallest = _answer_all(backbone, model, queries, estimate)
+        texts, smallest = _answer_all(backbone, model, queries, estimate, search)
     finally:
         for module in training:
             module.training = True
@@ -87,7 +91,19 @@ def generate_answers(
     return Generated(texts, ids, estimate, smallest, time.perf_counter() - started)
 
 
-def _answer_all(backbone: Backbone, model: Any, queries: Queries, estimate: Estimate) -> tuple[list[str], int]:
+def resolve_decoding(backbone: Backbone, decoding: Decoding, max_new_tokens: int | None = None) -> Decoding:
+    """Fill in the length: ``max_new_tokens`` if given, else that of ``decoding``, else that of the family.
+
+    Raises:
+        InputError: ``max_new_tokens`` is below 1.
+    """
+    limits = (max_new_tokens, decoding.max_new_tokens, backbone.family.generation.max_new_tokens)
+    return replace(decoding, max_new_tokens=next(limit for limit in limits if limit is not None))
+
+
+def _answer_all(
+    backbone: Backbone, model: Any, queries: Queries, estimate: Estimate, search: Decoding
+) -> tuple[list[str], int]:
     """Answer all queries, longest first, so that a batch too large for the memory shows at once."""
     order = sorted(range(len(queries)), key=lambda index: (-queries.lengths[index], index))
     texts = [""] * len(queries)
@@ -95,7 +111,7 @@ def _answer_all(backbone: Backbone, model: Any, queries: Queries, estimate: Esti
     with Progress(len(queries), "answers") as progress:
         while position < len(order):
             rows = order[position : position + size]
-            answers = _answer_batch(backbone, model, queries, rows, estimate.new_tokens)
+            answers = _answer_batch(backbone, model, queries, rows, search)
             if answers is None:
                 if len(rows) == 1:
                     raise RunError(
@@ -114,7 +130,7 @@ def _answer_all(backbone: Backbone, model: Any, queries: Queries, estimate: Esti
 
 
 def _answer_batch(
-    backbone: Backbone, model: Any, queries: Queries, rows: list[int], new_tokens: int
+    backbone: Backbone, model: Any, queries: Queries, rows: list[int], search: Decoding
 ) -> list[str] | None:
     """Answer a few queries in one batch; None when the memory of the GPU ran out."""
     batch = collate(backbone, [queries.encoded(index) for index in rows], padding_side="left")
@@ -124,7 +140,7 @@ def _answer_batch(
         with torch.no_grad():
             output = model.generate(
                 **inputs,
-                generation_config=_generation_config(stops, backbone.pad_id, new_tokens),
+                generation_config=_generation_config(stops, backbone.pad_id, search),
                 stopping_criteria=StoppingCriteriaList([_EndMarker(backbone.end_ids)]),
             )
     except torch.OutOfMemoryError:
@@ -136,12 +152,14 @@ def _answer_batch(
     return [_read_answer(backbone, stops, row) for row in output[:, prompt_length:].tolist()]
 
 
-def _generation_config(stops: list[int], pad_id: int, new_tokens: int) -> GenerationConfig:
-    """Plain greedy decoding: what a checkpoint recommends for chatting (penalties, sampling) does not apply."""
+def _generation_config(stops: list[int], pad_id: int, search: Decoding) -> GenerationConfig:
+    """Plain decoding: what a checkpoint recommends for chatting (penalties, sampling) does not apply."""
     return GenerationConfig(
-        max_new_tokens=new_tokens,
+        max_new_tokens=search.max_new_tokens,
         do_sample=False,
-        num_beams=1,
+        num_beams=search.num_beams,
+        length_penalty=search.length_penalty,
+        early_stopping=False,
         temperature=1.0,
         top_p=1.0,
         top_k=50,
@@ -181,6 +199,6 @@ def _read_answer(backbone: Backbone, stops: list[int], new_ids: list[int]) -> st
             new_ids = new_ids[:index]
             break
     text = backbone.tokenizer.decode(new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
-    for word in backbone.family.generation.stop_words:
+    for word in backbone.stop_words:
         text = text.split(word, 1)[0]
     return str(text).strip()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from hificl import records
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
-from hificl.evaluation.adapter import describe_adapter
-from hificl.evaluation.generation import Generated, generate_answers
+from hificl.evaluation.adapter import describe_adapter, prompted_for
+from hificl.evaluation.generation import Generated, generate_answers, resolve_decoding
+from hificl.evaluation.presets import GREEDY, Decoding
+from hificl.evaluation.record import Prediction, describe_backbone, evaluation_record, write_evaluation
+from hificl.evaluation.task_scoring import Details
 from hificl.metrics import METRICS, Metric, Score
 
 
@@ -32,34 +32,17 @@ class AdaptedBackbone(Protocol):
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The answer to one query."""
-
-    id: str
-    """Id of the query."""
-
-    prediction: str
-    """The generated answer after cutting and stripping."""
-
-    answers: tuple[str, ...]
-    """The accepted answers."""
-
-    score: float
-    """Score of this item, in [0, 1]."""
-
-    demonstrations: tuple[str, ...]
-    """Ids of the demonstrations in its prompt, in order."""
-
-
-@dataclass(frozen=True)
 class Result:
     """What an evaluation found."""
 
     score: float
-    """Mean over the queries, in [0, 100]."""
+    """Score over the queries: in [0, 100] for most metrics, raw for some (CIDEr-D, where 1.0 is printed as 100)."""
 
     ci95: tuple[float, float]
-    """Bootstrap 95 % interval of the score over queries, in [0, 100]."""
+    """Bootstrap 95 % interval of the score over queries, in the unit of the score."""
+
+    scale: float
+    """100.0 where the score is a percentage, 1.0 where it is raw."""
 
     predictions: tuple[Prediction, ...]
     """One per query, in the order of the examples."""
@@ -79,8 +62,12 @@ def evaluate(
     batch_size: int | None = None,
     output_dir: str | Path | None = None,
     max_new_tokens: int | None = None,
+    decoding: Decoding = GREEDY,
+    postprocess: Callable[[str], str] | None = None,
+    source: Mapping[str, Any] | None = None,
+    details: Details | None = None,
 ) -> Result:
-    """Answer every example greedily and score the answers.
+    """Answer every example and score the answers.
 
     Args:
         backbone_or_run: A backbone (zero-shot or in-context), or a run, whose adapter is then active. To evaluate any
@@ -94,7 +81,11 @@ def evaluate(
             is halved, and the record says so.
         output_dir: Gets ``predictions.jsonl`` and then ``record.json``, each written whole or not at all. None writes
             nothing.
-        max_new_tokens: Most tokens of one answer; None takes the family's number.
+        max_new_tokens: Most tokens of one answer; None takes the number of ``decoding``, else the family's.
+        decoding: Beams, length and length penalty; greedy by default. ``find_decoding`` has those of the protocols.
+        postprocess: Applied to every answer before it is scored, such as ``Task.postprocess``.
+        source: What the record is to say about the examples, as JSON values: task, protocol, skipped rows.
+        details: Further results for the record, from the examples, the answers and their score, as JSON values.
 
     Returns:
         Score, interval, predictions and record. Every example was answered: nothing is skipped.
@@ -103,7 +94,8 @@ def evaluate(
         InputError: A bad example or option; the message names the sample. Nothing was generated or written then.
         RunError: Generation failed (the samples are named) or a file could not be written.
     """
-    backbone = _backbone(backbone_or_run)
+    backbone = prompted_for(_backbone(backbone_or_run), backbone_or_run.model)
+    search = resolve_decoding(backbone, decoding, max_new_tokens)
     metric_name, measure = _metric(metric)
     _check(examples, output_dir)
     generated = generate_answers(
@@ -114,25 +106,25 @@ def evaluate(
         demonstrations=demonstrations,
         seed=seed,
         batch_size=batch_size,
-        max_new_tokens=max_new_tokens,
+        decoding=search,
     )
-    score = measure(generated.texts, [list(example.answers) for example in examples])
-    predictions = _predictions(examples, generated, score)
+    texts = generated.texts if postprocess is None else [postprocess(text) for text in generated.texts]
+    score = measure(texts, [list(example.answers) for example in examples])
+    predictions = _predictions(examples, texts, generated, score)
     config = {
-        "backbone": _describe(backbone),
+        "backbone": describe_backbone(backbone),
         "adapter": describe_adapter(backbone_or_run.model),
         "metric": metric_name,
         "shots": shots,
         "batch_size": batch_size,
-        "generation": {
-            "max_new_tokens": generated.estimate.new_tokens,
-            "stop_words": list(backbone.family.generation.stop_words),
-        },
+        "generation": {**asdict(search), "stop_words": list(backbone.stop_words)},
+        **({"source": dict(source)} if source is not None else {}),
     }
-    record = _record(config, seed, predictions, generated, score)
+    found = None if details is None else details(examples, texts, score)
+    record = evaluation_record(config, seed, predictions, generated, score, found)
     if output_dir is not None:
-        _write(Path(output_dir), predictions, record)
-    return Result(score.score, score.ci95, predictions, record)
+        write_evaluation(Path(output_dir), predictions, record)
+    return Result(score.score, score.ci95, score.scale, predictions, record)
 
 
 def _backbone(backbone_or_run: Backbone | AdaptedBackbone) -> Backbone:
@@ -154,11 +146,14 @@ def _check(examples: Sequence[Example], output_dir: str | Path | None) -> None:
         raise InputError(f"output_dir {str(output_dir)!r} is a file; name a folder.")
 
 
-def _predictions(examples: Sequence[Example], generated: Generated, score: Score) -> tuple[Prediction, ...]:
-    rows = zip(examples, generated.texts, score.per_item, generated.demonstration_ids, strict=True)
+def _predictions(
+    examples: Sequence[Example], texts: Sequence[str], generated: Generated, score: Score
+) -> tuple[Prediction, ...]:
+    before = [None] * len(texts) if texts is generated.texts else generated.texts
+    rows = zip(examples, texts, score.per_item, generated.demonstration_ids, before, strict=True)
     return tuple(
-        Prediction(example.id, text, tuple(example.answers), value, tuple(drawn))
-        for example, text, value, drawn in rows
+        Prediction(example.id, text, tuple(example.answers), value, tuple(drawn), raw)
+        for example, text, value, drawn, raw in rows
     )
 
 
@@ -170,61 +165,3 @@ def _metric(metric: str | Metric) -> tuple[str, Metric]:
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(METRICS)}."
         raise InputError(f"metric {metric!r} is unknown; {hint}")
     return metric, METRICS[metric]
-
-
-def _describe(backbone: Backbone) -> dict[str, Any]:
-    return {
-        "name": backbone.name,
-        "family": backbone.family.name,
-        "revision": backbone.revision,
-        "prompt": backbone.prompt.to_dict(),
-        "image_settings": dict(backbone.family.image_settings),
-        "device": backbone.device.type,
-        "dtype": str(backbone.model.dtype).removeprefix("torch."),
-        "attention": getattr(backbone.text_config, "_attn_implementation", None),
-    }
-
-
-def _record(
-    config: Mapping[str, Any], seed: int, predictions: Sequence[Prediction], generated: Generated, score: Score
-) -> dict[str, Any]:
-    estimate = generated.estimate
-    return {
-        "kind": "evaluation",
-        "config": dict(config),
-        "seed": seed,
-        "sample_ids": {
-            "queries": [one.id for one in predictions],
-            "demonstrations": {one.id: list(one.demonstrations) for one in predictions if one.demonstrations},
-        },
-        "results": {
-            "score": score.score,
-            "score_ci95": list(score.ci95),
-            "items": score.n,
-            "empty_predictions": sum(not one.prediction for one in predictions),
-            "predictions_hash": records.content_hash([asdict(one) for one in predictions]),
-            "tokens": {"prompts": estimate.prompt_tokens, "longest_prompt": estimate.longest_prompt},
-        },
-        "environment": records.environment(),
-        "volatile": {
-            "timing": {
-                "evaluation_seconds": generated.seconds,
-                "seconds_per_answer": generated.seconds / len(predictions),
-            },
-            "memory": {
-                "peak_bytes": records.peak_memory_bytes(),
-                "estimated_bytes": estimate.peak_bytes,
-                "batch_size": estimate.batch_size,
-                "smallest_batch_size": generated.smallest_batch,
-            },
-            "host": records.host(),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    }
-
-
-def _write(folder: Path, predictions: Sequence[Prediction], record: Mapping[str, Any]) -> None:
-    """The record comes last and holds the hash of the predictions, so that a pair of two evaluations shows."""
-    lines = [json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in predictions]
-    records.write_atomic(folder / "predictions.jsonl", "".join(lines).encode())
-    records.write_json(folder / "record.json", record)

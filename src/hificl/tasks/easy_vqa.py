@@ -145,7 +145,9 @@ EASY_VQA = Task(
     name="easy_vqa",
     description="Questions about one coloured shape on a 64 x 64 image: yes/no, colour, shape",
     license="MIT",
-    source="https://pypi.org/project/easy-vqa/ (release 1.0)",
+    source="PyPI package easy-vqa (release 1.0)",
     metric="exact_match",
     load=load,
+    support_size=300,
+    query_size=500,
 )

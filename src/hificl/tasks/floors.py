@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from hificl.data import Example
+from hificl.data import EPISODE, Example
 from hificl.errors import InputError
 
 
@@ -17,27 +17,43 @@ def majority_answers(support: Sequence[Example], queries: Sequence[Example]) -> 
         queries: Examples to answer.
 
     Returns:
-        One answer per query. Of equally frequent answers the first in the alphabet is taken.
+        One answer per query. Of equally frequent answers the first in the alphabet is taken. A query with an
+        episode gets the most frequent answer of the support examples of its episode.
 
     Raises:
         InputError: The support set is empty or one of its examples has no answer.
     """
-    return [_most_frequent(_targets(support))] * len(queries)
+    most_frequent = {episode: _most_frequent(_targets(pool)) for episode, pool in _pools(support).items()}
+    return [most_frequent.get(query.meta.get(EPISODE), most_frequent[None]) for query in queries]
 
 
 def blind_answers(support: Sequence[Example], queries: Sequence[Example]) -> list[str]:
     """Answer every query with the most frequent answer of its question in the support set.
 
-    The image is never seen. A question that the support set does not hold gets the majority answer.
+    The image is never seen. A question that the support set does not hold gets the majority answer; episodes count
+    as there.
     Arguments, ties and errors are those of :func:`majority_answers`; with the full training split as
     ``support`` this is the blind prior of the data set.
     """
-    fallback = _most_frequent(_targets(support))
-    by_question: dict[str, list[str]] = {}
+    fallback = majority_answers(support, queries)
+    by_question: dict[tuple[object, str], list[str]] = {}
+    for episode, pool in _pools(support).items():
+        for example in pool:
+            by_question.setdefault((episode, example.question), []).append(example.answers[0])
+    prior = {key: _most_frequent(answers) for key, answers in by_question.items()}
+    return [
+        prior.get((query.meta.get(EPISODE), query.question), other)
+        for query, other in zip(queries, fallback, strict=True)
+    ]
+
+
+def _pools(support: Sequence[Example]) -> dict[object, list[Example]]:
+    """The support set by episode; under None all of it."""
+    pools: dict[object, list[Example]] = {None: list(support)}
     for example in support:
-        by_question.setdefault(example.question, []).append(example.answers[0])
-    prior = {question: _most_frequent(answers) for question, answers in by_question.items()}
-    return [prior.get(query.question, fallback) for query in queries]
+        if example.meta.get(EPISODE) is not None:
+            pools.setdefault(example.meta[EPISODE], []).append(example)
+    return pools
 
 
 def _targets(support: Sequence[Example]) -> list[str]:

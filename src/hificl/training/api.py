@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def train(
     seed: int = 0,
     resume: bool = True,
     task: str | None = None,
+    source: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Run:
     """Train an adapter on a frozen backbone: cross-entropy on the answers, nothing else.
@@ -49,6 +50,7 @@ def train(
         resume: Take up an unfinished run in ``output_dir``; the result has the same bits as without the interruption.
             A finished one is returned as it is. False starts over.
         task: Name of the task, for the record and the model card.
+        source: What the record is to say about the examples, as JSON values: task, protocol, skipped rows.
         **overrides: Fields of the recipe or of the PEFT config, by name.
 
     Returns:
@@ -64,7 +66,9 @@ def train(
     steps = request.recipe.total_steps(len(training))
     folder = RunFolder(Path(output_dir))
     arguments = training_arguments(request.recipe, steps, seed, folder.checkpoints, backbone.device)
-    identity = run_identity(backbone, examples, request, seed=seed, processes=arguments.world_size, task=task)
+    identity = run_identity(
+        backbone, examples, request, seed=seed, processes=arguments.world_size, task=task, source=source
+    )
     if resume:
         folder.compare(identity)
     if not (resume and folder.record.is_file()):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import nn
 
 from hificl.backbones import Backbone
 from hificl.backbones.image_settings import image_settings
-from hificl.data import Example
+from hificl.data import Example, ImageCell, ImageSource
 from hificl.records import content_hash
 from hificl.training.request import Request
 
@@ -34,8 +33,9 @@ def run_identity(
     seed: int,
     processes: int,
     task: str | None,
+    source: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the identity of a run as JSON values."""
+    """Return the identity of a run as JSON values; ``source`` is a part of it where it is known."""
     return {
         "task": task,
         "method": request.method,
@@ -53,6 +53,7 @@ def run_identity(
             "dtype": str(backbone.model.dtype).removeprefix("torch."),
         },
         "data": {"examples": len(examples), "hash": content_hash([_example_values(example) for example in examples])},
+        **({"source": dict(source)} if source is not None else {}),
     }
 
 
@@ -85,7 +86,9 @@ def _example_values(example: Example) -> dict[str, Any]:
     }
 
 
-def _image_hash(image: Image.Image | str | os.PathLike[str] | bytes) -> str:
+def _image_hash(image: ImageSource) -> str:
+    if isinstance(image, ImageCell):
+        return content_hash(image.read())
     if isinstance(image, Image.Image):
         buffer = io.BytesIO()
         image.save(buffer, format="PNG")

@@ -1,0 +1,168 @@
+"""Short captions of emoji drawings, each with several names of the emoji as references; split by concept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+from hificl.data import Example
+from hificl.errors import InputError
+from hificl.tasks.fetch import read_files, read_json
+from hificl.tasks.task import Task, TaskData
+
+QUESTION = "caption?"
+"""The question of every example; pretraining asks for names in other words."""
+
+SUPPORT_SIZE, QUERY_SIZE = 300, 200
+FEWEST_REFERENCES = 3
+MOST_NAMES, MOST_KEYWORDS = 3, 3
+
+ONE_QUERY_IN = 5
+"""One concept in so many has its Noto drawings among the queries."""
+
+DRAWINGS, NAMES = "emoji-datasource-google", "emojibase-data"
+SHORTCODES = ("github", "joypixels", "emojibase")
+"""Vendors whose codes, such as ``:slot_machine:``, are names as well."""
+
+LEFT_OUT = ("Component", "Flags")
+"""Categories that are no pictures of a thing: skin tones; flags are a task of their own."""
+
+_SKIN_TONES = frozenset({"1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF"})
+# The variation selector and the skin tones change how a concept is drawn, not which concept it is.
+_NOT_THE_CONCEPT = _SKIN_TONES | {"FE0F"}
+
+
+def is_query_concept(unified: str) -> bool:
+    """Say whether the Noto drawings of an emoji are queries of this task, so that pretraining must not show them.
+
+    About one concept in five is chosen, by a checksum of its code points. Lower case, the variation selector
+    and skin tones do not matter: all drawings of one concept are on the same side.
+
+    Args:
+        unified: Code points in hexadecimal with ``-`` between them, such as ``"1F468-200D-1F373"``.
+    """
+    return zlib.crc32(f"caption {_concept(unified)}".encode()) % ONE_QUERY_IN == 0
+
+
+def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed: int = 0) -> TaskData:
+    """Select the fixed support and query sets: Noto drawings of 64 x 64 pixels with their names as captions.
+
+    No concept is in both sets (:func:`is_query_concept`), though relatives may be: a man and a woman of the same
+    profession are two concepts. The order is a seeded hash of the ids: the same in every process, and a smaller set
+    is the beginning of a larger one.
+
+    Args:
+        support_size: Number of drawings to learn from.
+        query_size: Number of drawings to score.
+        seed: Seed of both orders; 0 is the fixed split.
+
+    Returns:
+        Examples with ids such as ``captions/1F3B0``, the question :data:`QUESTION` and three to five references.
+        The first, which is the training target, is the emoji's name in the Unicode CLDR; then follow up to two other
+        names (the Unicode character's, the vendors' codes in words) and, where the emoji has keywords beyond its
+        name, the name with the three most common of them behind it and these alone. All are lower case, letters and
+        digits; emoji with fewer than three captions are left out. As the references of an emoji differ, answering
+        the first of every query of the fixed split scores a CIDEr-D of 2.58, and a constant caption next to 0.
+        ``meta`` holds ``category``.
+
+    Raises:
+        InputError: The packages have not been fetched or hold other data, or a size is out of range.
+    """
+    try:
+        examples = sorted(_examples(), key=lambda example: hashlib.sha256(f"{seed}/{example.id}".encode()).digest())
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"captions: {DRAWINGS} or {NAMES} has other fields than its pinned release "
+            f"({type(error).__name__}: {error}); delete both from the cache. Run: hificl data fetch captions"
+        ) from error
+    queries = [example for example in examples if is_query_concept(example.id.split("/")[1])]
+    support = [example for example in examples if not is_query_concept(example.id.split("/")[1])]
+    return TaskData(_first(support, support_size, "support_size"), _first(queries, query_size, "query_size"))
+
+
+def _first(examples: list[Example], size: int, name: str) -> list[Example]:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(examples):
+        raise InputError(f"captions: {name} is {size!r}; give an integer from 1 to {len(examples)}")
+    return examples[:size]
+
+
+def _examples() -> list[Example]:
+    """Every drawing with enough references, in the order of the package."""
+    entries = read_json("captions", DRAWINGS, "package/emoji.json")
+    names = {_concept(one["hexcode"]): one for one in read_json("captions", NAMES, "package/en/data.json")}
+    codes = _shortcodes()
+    common = Counter(keyword for one in names.values() for keyword in set(one.get("tags", [])))
+    drawings = read_files("captions", DRAWINGS, "package/img/google/64/")
+    examples = []
+    for entry in entries:
+        concept = _concept(entry["unified"])
+        if entry["category"] in LEFT_OUT or concept not in names or entry["image"] not in drawings:
+            continue
+        others = [entry["name"], *entry["short_names"], *codes.get(concept, [])]
+        # A keyword of many emoji describes ("animal"); a rare one is more often slang.
+        keywords = sorted(names[concept].get("tags", []), key=lambda keyword: (-common[keyword], keyword))
+        found = references(names[concept]["label"], others, keywords)
+        if len(found) >= FEWEST_REFERENCES:
+            images, meta = [drawings[entry["image"]]], {"category": entry["category"]}
+            examples.append(Example(f"captions/{concept}", images, QUESTION, found, meta))
+    return examples
+
+
+def references(label: str, others: Sequence[str], keywords: Sequence[str]) -> list[str]:
+    """Return the captions of one emoji in plain words, its label first, none twice; see :func:`load`.
+
+    Args:
+        label: The name that is the training target.
+        others: Further names, the first ones are taken.
+        keywords: What else describes it, the best first; those that say no more than the label are passed over.
+    """
+    label = _plain(label)
+    others, keywords = ([_plain(text) for text in texts] for texts in (others, keywords))
+    if not re.search("[0-9]", label):  # then a number only tells one code from another ("whale2") or is slang ("143")
+        others, keywords = ([text for text in texts if not re.search("[0-9]", text)] for texts in (others, keywords))
+    found = list(dict.fromkeys([label, *others]))[:MOST_NAMES]
+    beyond = [text for text in keywords if not set(text.split()) <= set(label.split())]
+    if beyond:
+        described = " ".join(beyond[:MOST_KEYWORDS])
+        found += [f"{label} {described}", described]
+    return [caption for caption in dict.fromkeys(found) if caption]
+
+
+def _plain(text: str) -> str:
+    """Lower-case letters and digits of ASCII, words apart by single spaces; apostrophes join."""
+    letters = unicodedata.normalize("NFKD", re.sub("['\u2019]", "", text.lower()))
+    return " ".join(re.findall("[a-z0-9]+", "".join(one for one in letters if not unicodedata.combining(one))))
+
+
+def _concept(unified: str) -> str:
+    points = unified.upper().split("-")
+    return "-".join(point for point in points if point not in _NOT_THE_CONCEPT) or unified.upper()
+
+
+def _shortcodes() -> dict[str, list[str]]:
+    """The vendors' names of every concept, in the order of the vendors."""
+    found: dict[str, list[str]] = {}
+    for vendor in SHORTCODES:
+        for code, names in read_json("captions", NAMES, f"package/en/shortcodes/{vendor}.json").items():
+            if not _SKIN_TONES & set(code.split("-")):
+                found.setdefault(_concept(code), []).extend([names] if isinstance(names, str) else names)
+    return found
+
+
+CAPTIONS = Task(
+    name="captions",
+    description="Short captions of emoji drawings with three to five references each, split by emoji",
+    license="drawings: Apache-2.0 (Noto Emoji); names: MIT and Unicode-3.0",
+    source="npm package emoji-datasource-google (release 16.0.0), "
+    "npm package emojibase-data (release 17.0.0)",
+    metric="cider_d",
+    load=load,
+    support_size=SUPPORT_SIZE,
+    query_size=QUERY_SIZE,
+    origin="fetch",
+    kind="caption",
+)
