@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from pretrain.data.packages import DataError
+from hificl.errors import HificlError
 from pretrain.export import save_model_folder
 from pretrain.loop import TrainingError
 from pretrain.recipe import RECIPES
@@ -28,13 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
         "--cache", type=Path, default=Path(".cache/pretrain"), help="folder for packages and image pools"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, as the shipped model)")
+    parser.add_argument("--device", default="cpu", help="cpu (default, as the shipped model) or cuda; bf16 on both")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
         done = run_recipe(
-            RECIPES[options.size], options.output, seed=options.seed, cache=options.cache, resume=options.resume
+            RECIPES[options.size],
+            options.output,
+            seed=options.seed,
+            cache=options.cache,
+            resume=options.resume,
+            device=options.device,
         )
-    except (DataError, TrainingError) as error:
+    except (HificlError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     recipe, stages = RECIPES[options.size], options.output / "stages"

@@ -17,7 +17,8 @@ from pretrain.data.pool import IMAGE_SIZE, PATCHES
 
 VISUAL_TOKENS = PATCHES * PATCHES
 CONTEXT = 2048  # position embeddings of the decoder
-TEXT_INITIAL_SCALE = 0.08  # about 1 / sqrt(width); with the usual 0.02 nothing is copied for long
+TEXT_INITIAL_SCALE = 0.08  # about 1 / sqrt(width), so that a word is a vector of length one
+ROTARY_BASE = 1e6  # more than half of the components hardly turn within a prompt
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) 
         num_key_value_heads=architecture.kv_heads,
         max_position_embeddings=CONTEXT,
         initializer_range=TEXT_INITIAL_SCALE,
+        rope_parameters={"rope_type": "default", "rope_theta": ROTARY_BASE},
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -36,6 +36,10 @@ class Batch:
     targets: Tensor
     images: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        return Batch(self.ids.to(device), self.targets.to(device), self.images.to(device))
+
 
 class Encoder:
     """Encodes rounds in the prompt form: `<s>`, then `<image> {question} A: {answer}` and a newline per round.
@@ -123,7 +127,10 @@ def pool_tokens(features: Tensor, visual_tokens: int) -> Tensor:
 
 
 def hidden_states(model: LlavaForConditionalGeneration, batch: Batch, features: Tensor, encoder: Encoder) -> Tensor:
-    """Return the decoder's last hidden states [batch, length, width] on cached features [pool, 16, width]."""
+    """Return the decoder's last hidden states [batch, length, width] on cached features [pool, 16, width].
+
+    The batch must lie where model and features do.
+    """
     embeddings = model.get_input_embeddings()(batch.ids)
     if len(batch.images):
         tokens = pool_tokens(features[batch.images], encoder.visual_tokens).to(embeddings.dtype)
@@ -136,6 +143,7 @@ def hidden_states(model: LlavaForConditionalGeneration, batch: Batch, features: 
 
 def answer_loss(model: LlavaForConditionalGeneration, batch: Batch, features: Tensor, encoder: Encoder) -> Tensor:
     """Return the mean cross-entropy over the target tokens, 0 where there are none."""
+    batch = batch.to(features.device)
     hidden = hidden_states(model, batch, features, encoder)[:, :-1]
     wanted = batch.targets[:, 1:] != IGNORED
     if not wanted.any():  # a tiny batch may hold nothing that can be known yet

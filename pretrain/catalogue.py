@@ -1,15 +1,18 @@
-"""What may be shown and asked: images by concept, and questions with true answers about scenes."""
+"""What may be shown and asked: images by concept, names, facts, and questions with true answers about scenes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pretrain import wording
+from pretrain.data.facts import Fact
 from pretrain.data.pool import IMAGE_SIZE, ImagePool
 from pretrain.data.scenes import COLORS, SHAPES, SIDES, SIZES
+
+NAMED_LOCALES = ("de", "es", "fr", "it")
 
 Families = dict[str, dict[str, np.ndarray]]
 
@@ -113,18 +116,24 @@ def ask(rng: np.random.Generator, kind: str, things: list[Thing]) -> tuple[str, 
     return _pick(rng, wording.SIDE).format(shape=thing.shape), str(thing.side)
 
 
+Named = list[tuple[int, str]]  # image number and true answer
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """Images by concept for one split; image numbers count through the pools one after the other.
 
     families: family -> concept word -> image numbers; family "scene" has the one concept "any".
     things: image number -> the shapes of that scene.
-    emoji: rows (image number, name, kind, group) of the nameable emoji.
+    named: what a picture shows, by the kind of answer: "name", "kind" and "group" of emoji, their name in another
+        language (the locale), "country" of flags, "garment", "digit".
+    facts: rows of words alone.
     """
 
     families: Families
     things: dict[int, list[Thing]]
-    emoji: list[tuple[int, str, str, str]]
+    named: dict[str, Named] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
 
 
 def _by_concept(words: list[str], numbers: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -132,36 +141,76 @@ def _by_concept(words: list[str], numbers: np.ndarray, labels: np.ndarray) -> di
     return {word: members for word, members in found.items() if len(members) > 1}
 
 
-def build_catalogue(
-    scenes: ImagePool, scene_offset: int, emoji: ImagePool, emoji_offset: int, held_out: bool
-) -> Catalogue:
-    """Index the pools: families color, shape, pair (single-shape scenes), emoji and group."""
-    things = {scene_offset + index: scene_things(scenes, index) for index in range(len(scenes))}
-    single = np.flatnonzero((scenes.labels["shape"] >= 0).sum(1) == 1)
-    color, shape = scenes.labels["color"][single, 0], scenes.labels["shape"][single, 0]
+def _scene_families(pool: ImagePool, offset: int) -> Families:
+    single = np.flatnonzero((pool.labels["shape"] >= 0).sum(1) == 1)
+    color, shape = pool.labels["color"][single, 0], pool.labels["shape"][single, 0]
     pairs = [f"{a} {b}" for a in COLORS for b in SHAPES]
-    chosen = np.flatnonzero((emoji.labels["held_out"] == 1) == held_out)
-    numbers = emoji_offset + chosen
-    concepts, groups = emoji.names["concept"], emoji.names["group"]
-    families = {
-        "scene": {"any": scene_offset + np.arange(len(scenes))},
-        "color": _by_concept(COLORS, scene_offset + single, color),
-        "shape": _by_concept(SHAPES, scene_offset + single, shape),
-        "pair": _by_concept(pairs, scene_offset + single, color * len(SHAPES) + shape),
-        "emoji": _by_concept(concepts, numbers, emoji.labels["concept"][chosen]),
-        "group": _by_concept(groups, numbers, emoji.labels["group"][chosen]),
+    return {
+        "scene": {"any": offset + np.arange(len(pool))},
+        "color": _by_concept(COLORS, offset + single, color),
+        "shape": _by_concept(SHAPES, offset + single, shape),
+        "pair": _by_concept(pairs, offset + single, color * len(SHAPES) + shape),
     }
-    rows = []
-    for number, index in zip(numbers, chosen, strict=True):
-        name = concepts[emoji.labels["concept"][index]]
-        kind = wording.KIND_WORDS[emoji.names["kind"][emoji.labels["kind"][index]]]
-        group = groups[emoji.labels["group"][index]].replace("-", " ")
-        if len(name.split()) <= 3 and name.replace(" ", "").isalpha():
-            rows.append((int(number), name, kind, group))
-    return Catalogue(families, things, rows)
 
 
-def merge_names(pools: Mapping[str, ImagePool]) -> list[str]:
-    """Return the emoji names and groups that the tokenizer should know."""
-    emoji = pools["emoji"]
-    return [*emoji.names["concept"], *(group.replace("-", " ") for group in emoji.names["group"])]
+def _read_name(pool: ImagePool, label: str, index: int) -> str:
+    return pool.names[label][pool.labels[label][index]]
+
+
+def _emoji_names(pool: ImagePool, numbers: np.ndarray, chosen: np.ndarray, facts: list[Fact]) -> dict[str, Named]:
+    """Return the nameable emoji by kind of answer, in the other languages as far as `facts` know them."""
+    translations = {(fact.subject, fact.relation): fact.object for fact in facts}
+    named: dict[str, Named] = {name: [] for name in ("name", "kind", "group", *NAMED_LOCALES)}
+    for number, index in zip(numbers.tolist(), chosen, strict=True):
+        name = _read_name(pool, "concept", index)
+        if len(name.split()) > 3 or not name.replace(" ", "").isalpha():
+            continue
+        named["name"].append((number, name))
+        named["kind"].append((number, wording.KIND_WORDS[_read_name(pool, "kind", index)]))
+        named["group"].append((number, _read_name(pool, "group", index).replace("-", " ")))
+        for locale in NAMED_LOCALES:
+            if (name, locale) in translations:
+                named[locale].append((number, translations[name, locale]))
+    return named
+
+
+def build_catalogue(
+    pools: Mapping[str, ImagePool], offsets: Mapping[str, int], held_out: bool, facts: Sequence[Fact] = ()
+) -> Catalogue:
+    """Index the pools.
+
+    pools: "scenes", and any of "emoji", "flags", "digits", "fashion".  offsets: image number of each pool's first.
+    held_out: take the concepts that are kept out of training, and garments as a family; they never bear a made-up
+        label in training. Otherwise take the rest.
+    """
+    scenes = pools["scenes"]
+    things = {offsets["scenes"] + index: scene_things(scenes, index) for index in range(len(scenes))}
+    families, named = _scene_families(scenes, offsets["scenes"]), {}
+    for pool, label, family in (
+        ("emoji", "concept", "emoji"),
+        ("emoji", "group", "group"),
+        ("flags", "country", "country"),
+        ("digits", "concept", "digit"),
+        ("fashion", "concept", "garment"),
+    ):
+        if pool not in pools:
+            continue
+        picture = pools[pool]
+        chosen = np.flatnonzero((picture.labels.get("held_out", np.full(len(picture), held_out)) == 1) == held_out)
+        numbers = offsets[pool] + chosen
+        if family != "garment" or held_out:
+            families[family] = _by_concept(picture.names[label], numbers, picture.labels[label][chosen])
+        if family == "emoji":
+            named |= _emoji_names(picture, numbers, chosen, list(facts))
+        elif pool != "emoji":
+            words = [_read_name(picture, label, index) for index in chosen]
+            named[family] = list(zip(numbers.tolist(), words, strict=True))
+    return Catalogue(families, things, named, [fact for fact in facts if fact.relation in wording.FACTS])
+
+
+def merge_names(pools: Mapping[str, ImagePool], facts: Sequence[Fact] = ()) -> list[str]:
+    """Return the names, groups and facts that the tokenizer should know."""
+    labels = {"emoji": ("concept", "group"), "flags": ("country",), "fashion": ("concept",), "digits": ("concept",)}
+    words = [word for pool in pools for label in labels.get(pool, ()) for word in pools[pool].names[label]]
+    known = (*wording.FACTS, *NAMED_LOCALES)
+    return [word.replace("-", " ") for word in words] + [fact.object for fact in facts if fact.relation in known]

@@ -8,12 +8,29 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pretrain import wording
-from pretrain.catalogue import Catalogue, ask, describe, random_things
+from pretrain.catalogue import NAMED_LOCALES, Catalogue, ask, describe, random_things
 from pretrain.data.scenes import COLORS, SHAPES
 
 SCENE_KINDS = ["color", "shape", "presence", "count", "size", "side"]
 SCENE_KIND_WEIGHTS = np.array([0.28, 0.28, 0.28, 0.06, 0.05, 0.05])
-FAMILY_WEIGHTS = {"emoji": 0.4, "color": 0.2, "shape": 0.15, "pair": 0.15, "group": 0.1}
+FAMILY_WEIGHTS = {
+    "emoji": 0.26,
+    "color": 0.24,
+    "shape": 0.22,
+    "pair": 0.12,
+    "group": 0.06,
+    "country": 0.05,
+    "digit": 0.05,
+}
+NAMED_WEIGHTS = {
+    "name": 0.32,
+    "kind": 0.14,
+    "group": 0.1,
+    "country": 0.16,
+    "garment": 0.08,
+    "digit": 0.08,
+    **dict.fromkeys(NAMED_LOCALES, 0.03),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,11 @@ class Draw:
         """Return one of `items`."""
         return items[self.rng.integers(len(items))]
 
+    def weighted(self, weights: Mapping[str, float]) -> str:
+        """Return one of the names, in proportion to its weight."""
+        shares = np.array(list(weights.values()))
+        return str(self.rng.choice(list(weights), p=shares / shares.sum()))
+
 
 Rounds = Callable[[], Round]  # draws the next round of an episode
 
@@ -63,9 +85,8 @@ def made_up_labels(draw: Draw, *, family: str | None = None, ways: int | None = 
     """
     rng = draw.rng
     if family is None:
-        weights = {name: w for name, w in FAMILY_WEIGHTS.items() if len(draw.catalogue.families[name]) > 1}
-        shares = np.array(list(weights.values())) / sum(weights.values())
-        family = str(rng.choice(list(weights), p=shares))
+        families = draw.catalogue.families
+        family = draw.weighted({name: w for name, w in FAMILY_WEIGHTS.items() if len(families.get(name, ())) > 1})
     concepts = draw.catalogue.families[family]
     words = list(concepts)
     if ways is None:
@@ -181,17 +202,31 @@ def scenes(draw: Draw, *, kind: str | None = None, name: str | None = None, text
     return _natural(draw, name, lambda: _scene_round(draw, kind, images))
 
 
-def emoji(draw: Draw, *, name: str | None = None) -> Rounds:
-    """Episode sort: the name, kind or group of emoji, in one answer convention."""
-    rng = draw.rng
-    column = int(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15]))
-    templates = (wording.NAME, wording.KIND, wording.GROUP)[column - 1]
+def named(draw: Draw, *, name: str | None = None) -> Rounds:
+    """Episode sort: what pictures show, by one kind of answer, in one answer convention."""
+    rows = draw.catalogue.named
+    kind = draw.weighted({kind: weight for kind, weight in NAMED_WEIGHTS.items() if rows.get(kind)})
+    templates = wording.NAMED.get(kind, wording.NAME)
 
     def source() -> tuple[int | None, str, str]:
-        row = draw.catalogue.emoji[rng.integers(len(draw.catalogue.emoji))]
-        return row[0], draw.pick(templates), str(row[column])
+        image, answer = rows[kind][draw.rng.integers(len(rows[kind]))]
+        return image, draw.pick(templates), answer
 
     return _natural(draw, name, source)
+
+
+def facts(draw: Draw) -> Rounds:
+    """Episode sort, text only: facts about countries, of one relation or mixed, in one answer convention."""
+    rows = draw.catalogue.facts
+    if draw.rng.random() < 0.5:
+        relation = draw.pick(sorted({fact.relation for fact in rows}))
+        rows = [fact for fact in rows if fact.relation == relation]
+
+    def source() -> tuple[int | None, str, str]:
+        fact = rows[draw.rng.integers(len(rows))]
+        return None, draw.pick(wording.FACTS[fact.relation]).format(x=fact.subject), fact.object
+
+    return _natural(draw, None, source)
 
 
 def flipped(draw: Draw) -> Rounds:
@@ -234,7 +269,8 @@ SORTS: Mapping[str, Callable[[Draw], Rounds]] = {
     "permuted": permuted,
     "scenes": scenes,
     "scene text": lambda draw: scenes(draw, text=True),
-    "emoji": emoji,
+    "named": named,
+    "facts": facts,
     "flipped": flipped,
     "word map": word_map,
     "asked map": lambda draw: word_map(draw, asked=True),

@@ -26,6 +26,8 @@ class Stage:
 
     kind: "vision", "text" or "episodes" (which learner runs it).
     steps: optimiser steps.  batch: images per step ("vision"), or tokens per step (the others).
+    shares: part of a parameter's name -> its share of the learning rate, 0 to freeze it. Adam moves every weight by
+        about the learning rate, however small its gradient: at the full rate, words drift away from what reads them.
     options: what the learner of that kind reads, e.g. the mix of episode sorts.
     """
 
@@ -37,6 +39,7 @@ class Stage:
     final_rate: float
     warmup: int = 100
     weight_decay: float = 0.05
+    shares: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -86,6 +89,7 @@ def run_stage(
         steps=stage.steps,
         warmup=stage.warmup,
         weight_decay=stage.weight_decay,
+        shares=stage.shares,
     )
     if half:
         for parameter in learner.parameters().values():

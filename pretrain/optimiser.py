@@ -13,6 +13,7 @@ class MasterAdamW:
     """AdamW whose parameters are fp32 copies of the model's, written back after every step.
 
     parameters: name -> parameter of the model, fp32 or bf16; a bf16 parameter is the rounded master.
+    shares: part of a name -> share of the learning rate of the parameters that have it in their name; 0 freezes them.
     Every step's learning rate depends on the step alone, so a resumed run repeats an uninterrupted one.
     """
 
@@ -25,13 +26,20 @@ class MasterAdamW:
         steps: int,
         warmup: int,
         weight_decay: float,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         self.parameters = dict(parameters)
         self.masters = {name: p.detach().float().clone() for name, p in self.parameters.items()}
-        decayed = [p for p in self.masters.values() if p.ndim > 1]
-        plain = [p for p in self.masters.values() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), foreach=True)
+        groups: dict[tuple[float, float], list[torch.Tensor]] = {}
+        for name, master in self.masters.items():
+            share = next((share for part, share in (shares or {}).items() if part in name), 1.0)
+            groups.setdefault((share, weight_decay if master.ndim > 1 else 0.0), []).append(master)
+        self.adam = torch.optim.AdamW(
+            [{"params": group, "share": share, "weight_decay": decay} for (share, decay), group in groups.items()],
+            lr=learning_rate,
+            betas=(0.9, 0.98),
+            foreach=True,
+        )
         self.learning_rate, self.final_rate = learning_rate, final_rate
         self.steps, self.warmup = steps, warmup
 
@@ -45,7 +53,7 @@ class MasterAdamW:
     def step(self, step: int) -> None:
         """Apply the gradients that the model holds, then clear them."""
         for group in self.adam.param_groups:
-            group["lr"] = self.rate(step)
+            group["lr"] = self.rate(step) * group["share"]
         for name, parameter in self.parameters.items():
             gradient = parameter.grad
             self.masters[name].grad = None if gradient is None else gradient.float()

@@ -21,11 +21,15 @@ TASKS: dict[str, tuple[Task, int]] = {  # name -> (sort of episode, demonstratio
     "color2": (lambda draw: made_up_labels(draw, family="color", ways=2), 8),
     "emoji2": (lambda draw: made_up_labels(draw, family="emoji", ways=2), 8),
     "shape2": (lambda draw: made_up_labels(draw, family="shape", ways=2), 8),
-    "emoji4": (lambda draw: made_up_labels(draw, family="emoji", ways=4), 12),
+    "emoji4": (lambda draw: made_up_labels(draw, family="emoji", ways=4), 8),
+    "color4": (lambda draw: made_up_labels(draw, family="color", ways=4), 8),
+    "garment2": (lambda draw: made_up_labels(draw, family="garment", ways=2), 8),
     "prefix": (lambda draw: scenes(draw, kind="color", name="prefix"), 4),
     "short0": (lambda draw: scenes(draw, name="short"), 0),
     "short4": (lambda draw: scenes(draw, name="short"), 4),
     "short8": (lambda draw: scenes(draw, name="short"), 8),
+    "short16": (lambda draw: scenes(draw, name="short"), 16),
+    "presence8": (lambda draw: scenes(draw, kind="presence", name="short"), 8),
     "sentence0": (lambda draw: scenes(draw, name="sentence"), 0),
 }
 
@@ -53,12 +57,12 @@ def exact_match(
     model: LlavaForConditionalGeneration, samples: list[Sample], features: Tensor, encoder: Encoder
 ) -> float:
     """Return the percentage of samples whose every target token is the most likely one."""
-    batch = encoder.collate(samples)
+    batch = encoder.collate(samples).to(features.device)
     hidden = hidden_states(model, batch, features, encoder)[:, :-1]
     wanted = batch.targets[:, 1:] != IGNORED
     right = model.lm_head(hidden[wanted]).argmax(-1) == batch.targets[:, 1:][wanted]
     rows = wanted.nonzero()[:, 0]
-    wrong = torch.zeros(len(samples)).index_add(0, rows, (~right).float())
+    wrong = torch.zeros(len(samples), device=rows.device).index_add(0, rows, (~right).float())
     return 100 * float((wrong == 0).float().mean())
 
 

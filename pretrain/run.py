@@ -8,19 +8,21 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast, SiglipVisionModel
 
+from hificl.data.packages import read_manifest
 from pretrain import float_attention
 from pretrain.architecture import build_model, vision_config
 from pretrain.batches import Encoder
 from pretrain.catalogue import Catalogue, build_catalogue, merge_names
 from pretrain.checkpoint import read_mark, read_tensors, write_folder
-from pretrain.data import build_pools
-from pretrain.data.emoji import no_emoji
-from pretrain.data.packages import MANIFEST
+from pretrain.data import SOURCES, build_pools
+from pretrain.data.facts import Fact, country_rows, emoji_rows
 from pretrain.data.pool import ImagePool
+from pretrain.induction_start import InductionStart, start_projector
 from pretrain.learner import EpisodeLearner, decoder_parameters
 from pretrain.loop import Stage, run_stage
 from pretrain.recipe import Recipe
@@ -37,9 +39,11 @@ def fingerprint(previous: str, content: object) -> str:
 
 
 def root_fingerprint(recipe: Recipe, seed: int) -> str:
-    """Return the fingerprint of what every stage depends on: architecture, pools, packages and seed."""
-    decided = [asdict(recipe.architecture), dict(recipe.pools), MANIFEST.read_text(), seed]
-    return fingerprint("", decided)
+    """Return the fingerprint of what every stage depends on: the tower, pools, packages and seed."""
+    tower = vision_config(recipe.architecture).to_dict()
+    manifest, names = read_manifest(), {name for pool in recipe.pools for name in SOURCES[pool].packages}
+    packages = {name: manifest[name].sha256 for name in sorted(names)}
+    return fingerprint("", [tower, dict(recipe.pools), packages, seed])
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Materials:
     tokenizer: PreTrainedTokenizerFast
     pools: dict[str, ImagePool]
     held_out: ImagePool
+    facts: list[Fact]
     features: Tensor | None = None
     catalogues: tuple[Catalogue, Catalogue] | None = None
 
@@ -64,30 +69,38 @@ class Materials:
             return {name: p for name, p in self.model.named_parameters() if "vision_tower" in name}
         return decoder_parameters(self.model)
 
-    def prepare_features(self) -> None:
-        """Run the frozen tower once over all pools and index them."""
+    def prepare_decoder(self, seed: int) -> None:
+        """Run the frozen tower once over all pools, index them, and start the decoder as an induction circuit."""
         if self.features is not None:
             return
-        scenes, emoji = self.pools["scenes"], self.pools["emoji"]
-        parts = [pool.images for pool in (scenes, emoji, self.held_out) if len(pool)]
-        self.features = torch.cat([cache_features(self.tower().eval(), images) for images in parts])
-        train = build_catalogue(scenes, 0, emoji, len(scenes), held_out=False)
-        held = build_catalogue(self.held_out, len(scenes) + len(emoji), emoji, len(scenes), held_out=True)
+        pools = {**self.pools, "held out": self.held_out}
+        self.features = torch.cat([cache_features(self.tower().eval(), pool.images) for pool in pools.values()])
+        ends = np.cumsum([len(pool) for pool in pools.values()]).tolist()
+        offsets = dict(zip(pools, [0, *ends], strict=False))
+        train = build_catalogue(self.pools, offsets, False, self.facts)
+        offsets["scenes"] = offsets["held out"]
+        held = build_catalogue({**self.pools, "scenes": self.held_out}, offsets, True, self.facts)
         self.catalogues = (train, held)
+        mark = self.tokenizer(" A:", add_special_tokens=False).input_ids[-1]
+        self.model.cpu()  # where the start is drawn
+        InductionStart(self.model, mark, seed).write()
+        start_projector(self.model, self.features, seed)
+        self.model.to(self.features.device)
 
 
 def gather(recipe: Recipe, seed: int, cache: Path) -> Materials:
     """Build pools and tokenizer, and the model at its seeded start."""
-    pools = {"emoji": no_emoji()} | build_pools(cache, recipe.pools, seed)
+    pools = build_pools(cache, recipe.pools, seed)
     held_out = build_pools(cache, {"scenes": HELD_OUT_SCENES}, seed + 1)["scenes"]
-    tokenizer = train_tokenizer(merge_names(pools), recipe.architecture.vocabulary)
+    facts = [*(country_rows(cache) if "flags" in pools else []), *(emoji_rows(cache) if "emoji" in pools else [])]
+    tokenizer = train_tokenizer(merge_names(pools, facts), recipe.architecture.vocabulary)
     with torch.random.fork_rng():
         torch.manual_seed(seed + 1)
         model = build_model(recipe.architecture, tokenizer)
     torch.manual_seed(seed)  # the tower, and next the heads of its stage, start from this
     tower = SiglipVisionModel(vision_config(recipe.architecture))
     model.model.vision_tower.load_state_dict(tower.state_dict())
-    return Materials(model, tokenizer, pools, held_out)
+    return Materials(model, tokenizer, pools, held_out, facts)
 
 
 def _train(
@@ -101,7 +114,6 @@ def _train(
         masters = run_stage(folder, stage, vision, lambda: vision.probe(held_out), mark, stop_after=stop_after)
         parameters = {f"tower.{name}": p for name, p in materials.tower().named_parameters()}
     else:
-        materials.prepare_features()
         assert materials.features is not None
         assert materials.catalogues is not None
         encoder = Encoder(materials.tokenizer, stage.options["visual_tokens"])
@@ -122,21 +134,27 @@ def run_recipe(
     seed: int = 0,
     cache: Path,
     resume: bool = False,
+    device: str = "cpu",
     stop_after: int | None = None,
 ) -> Materials:
     """Run every stage of `recipe` in `output`/stages and return the trained model with its tokenizer.
 
+    device: where to compute; the start is drawn on the CPU, so it is the same everywhere, the arithmetic is not.
     resume: continue what stands in `output`; otherwise it is started anew.
     stop_after: end every stage after that many steps as a killed run would (tests only).
     """
     if not resume:
         shutil.rmtree(output / "stages", ignore_errors=True)
     materials = gather(recipe, seed, cache)
+    materials.model.to(device)
     mark = root_fingerprint(recipe, seed)
     for number, stage in enumerate(recipe.stages):
-        mark = fingerprint(mark, asdict(stage))
+        decided = [asdict(stage)] if stage.kind == "vision" else [asdict(stage), asdict(recipe.architecture)]
+        mark = fingerprint(mark, decided)
         folder = output / "stages" / f"{number:02d}-{stage.name}"
         done = folder / "weights"
+        if stage.kind != "vision":
+            materials.prepare_decoder(seed)
         finished = read_mark(done)
         if finished is not None and finished["fingerprint"] == mark:
             materials.model.load_state_dict(read_tensors(done), strict=False)

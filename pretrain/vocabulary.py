@@ -14,7 +14,7 @@ PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 
 
 def corpus(names: Iterable[str]) -> list[str]:
-    """Return the training text: answer words often, questions often, emoji names a few times each."""
+    """Return the training text: answer words often, questions often, names a few times each."""
     answers = [*COLORS, *SHAPES, *SIZES, *SIDES, *wording.COUNT_WORDS, *wording.KIND_WORDS.values(), "yes", "no"]
     affixes = wording.REAL_AFFIXES
     words = [*answers, *wording.MADE_UP, *affixes]
@@ -23,12 +23,14 @@ def corpus(names: Iterable[str]) -> list[str]:
     lists = [
         *(wording.COLOR_BARE, wording.COLOR_NAMED, wording.SHAPE_BARE, wording.SHAPE_NAMED),
         *(wording.PRESENT, wording.ABSENT, wording.COUNT, wording.SIZE, wording.SIDE),
-        *(wording.NAME, wording.KIND, wording.GROUP, wording.GENERIC),
+        *(wording.NAME, *wording.NAMED.values(), *wording.FACTS.values(), wording.GENERIC),
     ]
     for templates in lists:
         for template in templates:
             for color, shape in zip(COLORS, SHAPES * 2, strict=True):
-                filled = template.format(a=f"a {color} {shape}", bare=f"{color} shape", color=color, shape=shape)
+                filled = template.format(
+                    a=f"a {color} {shape}", bare=f"{color} shape", color=color, shape=shape, x=color
+                )
                 text += [f" {filled} A:"] * 20
     text += [" " + sentence.format(x="red") for sentence in wording.SENTENCES] * 200
     text += [f" a {color} {shape} and an {shape}," for color in COLORS for shape in SHAPES] * 20

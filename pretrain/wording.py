@@ -131,6 +131,29 @@ GROUP = [
     "group?",
     "what does it belong to?",
 ]
+COUNTRY = [
+    "which country?",
+    "whose flag is this?",
+    "name the country.",
+    "what country has this flag?",
+]
+GARMENT = [
+    "which garment?",
+    "what piece of clothing is it?",
+    "name the garment.",
+]
+DIGIT = [
+    "which digit?",
+    "what number is written here?",
+    "digit?",
+]
+NAMED = {"kind": KIND, "group": GROUP, "country": COUNTRY, "garment": GARMENT, "digit": DIGIT}
+FACTS = {
+    "capital": ["capital of {x}?", "{x}: capital?", "which city governs {x}?"],
+    "continent": ["continent of {x}?", "{x}: continent?", "where on earth is {x}?"],
+    "language": ["language of {x}?", "{x}: language?", "what do people in {x} speak?"],
+    "currency": ["currency of {x}?", "{x}: currency?", "how does one pay in {x}?"],
+}
 GENERIC = [
     "?",
     "label?",

@@ -6,20 +6,26 @@ import io
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from pretrain.data.packages import DataError, Package, fetch_package, read_manifest, read_members
+from hificl.data.packages import fetch_package, read_manifest, read_members
+from hificl.errors import InputError
+from hificl.tasks.captions import is_query_concept
 from pretrain.data.pool import IMAGE_SIZE, ImagePool
 
+STYLES = ("twitter", "google")  # Twemoji and Noto
 SKIPPED_CATEGORIES = ("Component", "Flags")  # skin-tone swatches; flags are a source of their own
 HELD_OUT_PERCENT = 10
 
+Entry = Mapping[str, Any]
 
-def emoji_name(entry: dict[str, Any]) -> str:
+
+def emoji_name(entry: Entry) -> str:
     """Return a plain lower-case name from an entry's short name, e.g. `four_leaf_clover` -> `four leaf clover`."""
     return re.sub(r"[^a-z0-9]+", " ", entry["short_name"].lower()).strip()
 
@@ -29,16 +35,21 @@ def is_held_out(name: str) -> bool:
     return zlib.crc32(name.encode()) % 100 < HELD_OUT_PERCENT
 
 
-def _read_package(package: Package, cache: Path) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    tarball = fetch_package(package, cache)
-    entries = json.loads(read_members(tarball, "package/emoji.json")[""])
-    pictures = read_members(tarball, f"package/img/{package.style}/64/")
-    found = (len(entries), len(pictures))
-    if found != (package.entries, package.images):
-        raise DataError(
-            f"{package.package}: {found} entries and images, the manifest says {(package.entries, package.images)}"
-        )
-    return entries, pictures
+def read_drawings(style: str, cache: Path) -> list[tuple[Entry, bytes]]:
+    """Return the entries of one drawing style with their PNG files, fetched into `cache` if need be.
+
+    Raises InputError when the package is missing or differs from the manifest.
+    """
+    name = f"emoji-datasource-{style}"
+    pictures = read_members(fetch_package(name, cache), "package/")
+    folder = f"img/{style}/64/"
+    entries = json.loads(pictures["emoji.json"])
+    found = {"entries": len(entries), "images": sum(path.startswith(folder) for path in pictures)}
+    wanted = read_manifest()[name].counts
+    if found != wanted:
+        raise InputError(f"{name}: it holds {found}, the manifest says {dict(wanted)}; fetch it again")
+    files = {entry["image"]: folder + entry["image"] for entry in entries}
+    return [(entry, pictures[files[entry["image"]]]) for entry in entries if files[entry["image"]] in pictures]
 
 
 def _variant(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
@@ -60,23 +71,39 @@ def no_emoji() -> ImagePool:
     return ImagePool(np.zeros((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8), labels, names)
 
 
+def chosen_drawings(cache: Path) -> list[tuple[Entry, int, bytes]]:
+    """Return (entry, style, PNG file) of every drawing that may be shown.
+
+    Left out are flags, skin-tone swatches, and the Noto drawings that the captions task asks about.
+    """
+    return [
+        (entry, style, content)
+        for style, name in enumerate(STYLES)
+        for entry, content in read_drawings(name, cache)
+        if entry["category"] not in SKIPPED_CATEGORIES and not (name == "google" and is_query_concept(entry["unified"]))
+    ]
+
+
+def shows_no_query(pool: ImagePool) -> bool:
+    """Say whether a pool holds no Noto drawing that the captions task asks about."""
+    if "code" not in pool.labels:
+        return False
+    noto = np.unique(pool.labels["code"][pool.labels["style"] == STYLES.index("google")])
+    return not any(is_query_concept(pool.names["code"][number]) for number in noto)
+
+
 def build_emoji(cache: Path, size: int, seed: int) -> ImagePool:
     """Draw about `size` images: as many variants of every (concept, style) as fit, at least one.
 
     Labels, one integer per image: `concept`, `style`, `group` (the package's subcategory), `kind` (its
-    category), `held_out` (1 for concepts kept out of training).
-    Raises DataError when a package is missing or differs from the manifest.
+    category), `code` (code points), `held_out` (1 for concepts kept out of training).
+    Raises InputError when a package is missing or differs from the manifest.
     """
-    packages = read_manifest()
-    chosen: list[tuple[dict[str, Any], int, bytes]] = []
-    for style, package in enumerate(packages):
-        entries, pictures = _read_package(package, cache)
-        for entry in entries:
-            if entry["category"] not in SKIPPED_CATEGORIES and entry["image"] in pictures:
-                chosen.append((entry, style, pictures[entry["image"]]))
+    chosen = chosen_drawings(cache)
     concepts = sorted({emoji_name(entry) for entry, _, _ in chosen})
     groups = sorted({entry["subcategory"] for entry, _, _ in chosen})
     kinds = sorted({entry["category"] for entry, _, _ in chosen})
+    codes = sorted({entry["unified"] for entry, _, _ in chosen})
     variants = max(1, size // len(chosen))
     rows, images = [], []
     for index, (entry, style, content) in enumerate(chosen):
@@ -87,12 +114,13 @@ def build_emoji(cache: Path, size: int, seed: int) -> ImagePool:
             style,
             groups.index(entry["subcategory"]),
             kinds.index(entry["category"]),
+            codes.index(entry["unified"]),
             int(is_held_out(name)),
         )
         for variant in range(variants):
             rows.append(row)
             images.append(_variant(picture, np.random.default_rng([seed, 2, index, variant])))
     columns = np.array(rows, np.int16).T
-    labels = dict(zip(("concept", "style", "group", "kind", "held_out"), columns, strict=True))
-    names = {"concept": concepts, "style": [p.style for p in packages], "group": groups, "kind": kinds}
+    labels = dict(zip(("concept", "style", "group", "kind", "code", "held_out"), columns, strict=True))
+    names = {"concept": concepts, "style": list(STYLES), "group": groups, "kind": kinds, "code": codes}
     return ImagePool(np.stack(images), labels, names)

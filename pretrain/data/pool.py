@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class ImagePool:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial.npz")
         words = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
-        labels = {f"label_{name}": array for name, array in self.labels.items()}
+        labels: dict[str, Any] = {f"label_{name}": array for name, array in self.labels.items()}
         np.savez(partial, images=self.images, names=words, **labels)
         os.replace(partial, path)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pretrain.catalogue import build_catalogue
-from pretrain.data.emoji import no_emoji
+from pretrain.data.facts import Fact
 from pretrain.data.pool import ImagePool
 from pretrain.data.scenes import build_scenes
 from pretrain.vocabulary import train_tokenizer
@@ -41,21 +41,42 @@ def emoji():
     return emoji_like_pool()
 
 
+FACTS = [
+    Fact("capital", "france", "paris"),
+    Fact("capital", "peru", "lima"),
+    Fact("continent", "peru", "south america"),
+    Fact("de", "thing a", "ding a"),
+    Fact("de", "thing h", "ding h"),
+]
+
+
+@pytest.fixture(scope="session")
+def pools(scenes, emoji):
+    """The scenes, pictures like emoji and pictures like garments; the order is that of their image numbers."""
+    garments = ImagePool(emoji.images[:24], {"concept": emoji.labels["concept"][:24]}, {"concept": [*"abcd"]})
+    return {"scenes": scenes, "emoji": emoji, "fashion": garments}
+
+
+@pytest.fixture(scope="session")
+def offsets(scenes, emoji):
+    return {"scenes": 0, "emoji": len(scenes), "fashion": len(scenes) + len(emoji)}
+
+
 @pytest.fixture(scope="session")
 def tokenizer(emoji):
     return train_tokenizer(emoji.names["concept"], 1400)
 
 
 @pytest.fixture(scope="session")
-def catalogue(scenes, emoji):
-    return build_catalogue(scenes, 0, emoji, len(scenes), held_out=False)
+def catalogue(pools, offsets):
+    return build_catalogue(pools, offsets, False, FACTS)
 
 
 @pytest.fixture(scope="session")
-def held_out_catalogue(scenes, emoji):
-    return build_catalogue(scenes, 0, emoji, len(scenes), held_out=True)
+def held_out_catalogue(pools, offsets):
+    return build_catalogue(pools, offsets, True, FACTS)
 
 
 @pytest.fixture(scope="session")
 def scenes_only(scenes):
-    return build_catalogue(scenes, 0, no_emoji(), len(scenes), held_out=False)
+    return build_catalogue({"scenes": scenes}, {"scenes": 0}, False)

@@ -22,15 +22,16 @@ def test_missing_package_is_exit_code_2(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_tiny_run_learns_colors_and_the_form_of_answers(tmp_path):
+def test_tiny_run_learns_colors_binding_and_the_form_of_answers(tmp_path):
     arguments = ["--output", str(tmp_path / "run"), "--cache", str(tmp_path / "cache"), "--size", "tiny"]
     assert main(arguments) == 0
     stages = tmp_path / "run" / "stages"
     seen = {folder.name: [json.loads(row) for row in (folder / "log.jsonl").open()] for folder in stages.iterdir()}
     assert seen["00-vision"][-1]["color_accuracy"] > 50  # 8 % by chance
     record = json.loads((tmp_path / "run" / "record.json").read_text())
-    assert [row["name"] for row in record["stages"]] == ["vision", "words", "pooled"]
-    final = seen["02-pooled"][-1]
+    assert [row["name"] for row in record["stages"]] == ["vision", "binding", "mix"]
+    assert seen["01-binding"][-1]["same2"] > 65  # a picture's made-up word is found again; half by chance
+    final = seen["02-mix"][-1]
     assert final["short4"] > final["short0"] + 15  # demonstrations show that one word is wanted
     AutoProcessor.from_pretrained(tmp_path / "run" / "model")
     AutoModelForImageTextToText.from_pretrained(tmp_path / "run" / "model")

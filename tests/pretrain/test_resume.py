@@ -13,7 +13,7 @@ from pretrain.loop import TrainingError
 from pretrain.recipe import TINY
 from pretrain.run import run_recipe
 
-ARCHITECTURE = dataclasses.replace(TINY.architecture, text_width=32, text_layers=2, text_inner=48, vision_width=32)
+ARCHITECTURE = dataclasses.replace(TINY.architecture, text_width=32, text_inner=48, vision_width=32)
 STAGES = tuple(dataclasses.replace(stage, steps=5, batch=120, warmup=2) for stage in TINY.stages)
 SHORT = dataclasses.replace(TINY, architecture=ARCHITECTURE, pools={"scenes": 90}, stages=STAGES)
 
@@ -52,7 +52,7 @@ def test_interrupted_and_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_
 
 def test_changed_stage_is_run_anew_and_earlier_ones_are_kept(tmp_path, cache):
     run_recipe(SHORT, tmp_path, cache=cache)
-    first, last = (tmp_path / "stages" / name / "weights" / "complete.json" for name in ("00-vision", "02-pooled"))
+    first, last = (tmp_path / "stages" / name / "weights" / "complete.json" for name in ("00-vision", "02-mix"))
     before = first.stat().st_mtime_ns, json.loads(last.read_text())["fingerprint"]
     changed = dataclasses.replace(SHORT, stages=(*STAGES[:2], dataclasses.replace(STAGES[2], learning_rate=1e-4)))
     run_recipe(changed, tmp_path, cache=cache, resume=True)
@@ -75,7 +75,7 @@ def test_checkpoint_is_whole_or_absent(tmp_path):
 
 def test_a_loss_that_is_not_a_number_names_stage_and_step(tmp_path, cache, monkeypatch):
     monkeypatch.setattr("pretrain.learner.answer_loss", lambda *_: torch.tensor(float("nan")))
-    with pytest.raises(TrainingError, match="stage words, step 0: loss nan"):
+    with pytest.raises(TrainingError, match="stage binding, step 0: loss nan"):
         run_recipe(SHORT, tmp_path, cache=cache)
 
 
@@ -95,6 +95,6 @@ def test_saved_folder_loads_with_the_auto_classes(tmp_path, cache):
 
 def test_a_stage_keeps_only_what_it_trained(tmp_path, cache):
     run_recipe(dataclasses.replace(SHORT, stages=STAGES[:2]), tmp_path, cache=cache)
-    vision, words = (read_tensors(tmp_path / "stages" / name / "weights") for name in ("00-vision", "01-words"))
+    vision, words = (read_tensors(tmp_path / "stages" / name / "weights") for name in ("00-vision", "01-binding"))
     assert all("vision_tower" in name for name in vision)
     assert not any("vision_tower" in name for name in words)
