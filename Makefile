@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: quickstart test test-slow quality pretrain clean
+.PHONY: quickstart test test-slow quality pretrain pretrain-tiny clean
 
 $(VENV)/package: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,9 +39,13 @@ quality: $(VENV)/tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## pretrain: make the embedded model anew (about an hour on one core; see pretrain/README.md)
+## pretrain: make the embedded model anew (a good hour on one core; see pretrain/README.md)
 pretrain: $(VENV)/tools
-	$(BIN)/python -m pretrain --output build/embedded
+	$(BIN)/python -m pretrain --output build/embedded --resume
+
+## pretrain-tiny: the same stages in a few minutes, on drawn scenes alone
+pretrain-tiny: $(VENV)/tools
+	$(BIN)/python -m pretrain --output build/tiny --size tiny
 
 clean:
 	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache

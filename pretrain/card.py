@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import safe_open
 
 from hificl.data.packages import read_manifest
+from hificl.gates import as_markdown
 from pretrain.data import SOURCES
 
 HEAD = """---
@@ -73,8 +74,6 @@ are one-word answers about own scenes after so many demonstrations, `presence8` 
 scores on the 250 open ones (which ask for a colour or a shape); binding on easy-VQA and Fashion-MNIST test images that
 no training saw. Exact match in percent; differences in points. A gate passes on the point estimate.
 
-| gate | demanded | measured | 95 % interval | |
-| --- | --- | --- | --- | --- |
 """
 
 LIMITS = """
@@ -97,17 +96,6 @@ def stage_rows(record: dict[str, Any]) -> str:
         scores = {k: v for k, v in last.items() if k not in ("stage", "step", "of", "seconds", "eta", "loss")}
         probes = ", ".join(f"{name} {value:g}" for name, value in scores.items())
         rows += f"| {stage['name']} | {steps} | {stage['batch']} | {seconds / 60:.1f} | {loss:.2f} | {probes} |\n"
-    return rows
-
-
-def gate_rows(gates: dict[str, Any]) -> str:
-    """Return one row per gate."""
-    rows = ""
-    for gate in gates["results"]:
-        sign = ("at least" if gate["inclusive"] else "above") if gate["above"] else "below"
-        interval = "{:.1f} to {:.1f}".format(*gate["interval"]) if gate["interval"] else ""
-        passed = "passed" if gate["passed"] else "**failed**"
-        rows += f"| {gate['name']} | {sign} {gate['bound']:.0f} | {gate['measured']:.1f} | {interval} | {passed} |\n"
     return rows
 
 
@@ -139,7 +127,7 @@ def write_card(record: dict[str, Any], gates: dict[str, Any], parameters: int) -
         attributions=attributions,
     )
     probes = PROBES.format(train_size=gates["config"]["train_size"])
-    return head + rows + use + stage_rows(record) + probes + gate_rows(gates) + LIMITS
+    return head + rows + use + stage_rows(record) + probes + as_markdown(gates["results"]) + LIMITS
 
 
 def main() -> None:

@@ -198,3 +198,16 @@ def _control(scores: Rows) -> Gate:
 def failed(gates: Sequence[Gate]) -> list[Gate]:
     """Return the gates that were not passed."""
     return [gate for gate in gates if not gate.passed]
+
+
+def as_markdown(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of gates as they stand in ``gates.json``, one row each, with its lines ended."""
+    lines = ["| gate | demanded | measured | 95 % interval | |", "|---|---|---|---|---|"]
+    for gate in results:
+        sign = ("at least" if gate["inclusive"] else "above") if gate["above"] else "below"
+        interval = "{:.1f} to {:.1f}".format(*gate["interval"]) if gate["interval"] else ""
+        passed = "passed" if gate["passed"] else "**failed**"
+        lines.append(
+            f"| {gate['name']} | {sign} {gate['bound']:.0f} | {gate['measured']:.1f} | {interval} | {passed} |"
+        )
+    return "\n".join(lines) + "\n"

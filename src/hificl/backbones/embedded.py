@@ -12,7 +12,7 @@ _SHARED = {"batch_size": 16, "micro_batch_size": 16, "epochs": 16.0}
 
 # Chosen on a held-out fifth of the 300 easy-VQA training questions, four learning rates for each method
 # (python -m pretrain.choose_defaults; pretrain/records/training_defaults.json). A test compares the two.
-TRAINING_DEFAULTS = {"hificl": {**_SHARED, "learning_rate": 5e-3}, "lora": {**_SHARED, "learning_rate": 3e-3}}
+TRAINING_DEFAULTS = {"hificl": {**_SHARED, "learning_rate": 2e-2}, "lora": {**_SHARED, "learning_rate": 5e-4}}
 
 _DEFAULT = PromptForm(
     name="default", start="<s>", question="{images} {question} A:", answer=" {answer}", separator="\n", end="\n"

@@ -157,8 +157,7 @@ CAPTIONS = Task(
     name="captions",
     description="Short captions of emoji drawings with three to five references each, split by emoji",
     license="drawings: Apache-2.0 (Noto Emoji); names: MIT and Unicode-3.0",
-    source="npm package emoji-datasource-google (release 16.0.0), "
-    "npm package emojibase-data (release 17.0.0)",
+    source="npm package emoji-datasource-google (release 16.0.0), npm package emojibase-data (release 17.0.0)",
     metric="cider_d",
     load=load,
     support_size=SUPPORT_SIZE,

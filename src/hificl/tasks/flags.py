@@ -149,8 +149,7 @@ FLAGS = Task(
     name="flags",
     description="Outside knowledge about flags: capital, continent, official language; split by country",
     license="drawings: public domain; facts: ODbL 1.0",
-    source="Debian package iso-flags-png-320x240 (release 1.0.2-2), "
-    "npm package world-countries (release 5.1.0)",
+    source="Debian package iso-flags-png-320x240 (release 1.0.2-2), npm package world-countries (release 5.1.0)",
     metric="exact_match",
     load=load,
     support_size=SUPPORT_SIZE,
