@@ -1,8 +1,9 @@
-"""Draw the README's table from a recorded quickstart.
+"""Draw the README's tables from records.
 
-``python scripts/readme_table.py`` rewrites the part of README.md between the table's marks from
-``results/quickstart``; ``make quickstart`` and copying ``summary.json``, ``floors.json`` and the ``cell.json`` files
-there come first. A test compares the two.
+``python scripts/readme_table.py`` rewrites the parts of README.md between the tables' marks from ``results/quickstart``
+and ``results/gates``. First come ``hificl bench embedded`` and copying ``summary.json``, ``floors.json`` and the
+``cell.json`` files of its ``quickstart`` folder to the one, ``gates.json`` and the other cells to the other. A test
+compares README and records.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hificl.gates import as_markdown
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "quickstart"
+GATES = ROOT / "results" / "gates" / "gates.json"
+GATES_START, GATES_END = "<!-- gates table -->", "<!-- end of gates table -->"
 START, END = "<!-- quickstart table -->", "<!-- end of quickstart table -->"
 NAMES = {"zero_shot": "zero-shot", "icl": "{shots}-shot in the prompt", "lora": "LoRA", "hificl": "**HiFICL**"}
 
@@ -69,11 +74,19 @@ def section() -> str:
     return f"{START}\n\n{table(summary, floors)}\n\n{conditions(summary)}\n\n{END}"
 
 
+def gates_section() -> str:
+    """Return what stands between the marks of the gates."""
+    results = json.loads(GATES.read_text(encoding="utf-8"))["results"]
+    return f"{GATES_START}\n\n{as_markdown(results)}\n{GATES_END}"
+
+
 def main() -> None:
     """Rewrite the README."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    readme.write_text(re.sub(f"{START}.*{END}", lambda _: section(), text, flags=re.DOTALL), encoding="utf-8")
+    text = re.sub(f"{START}.*{END}", lambda _: section(), text, flags=re.DOTALL)
+    text = re.sub(f"{GATES_START}.*{GATES_END}", lambda _: gates_section(), text, flags=re.DOTALL)
+    readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

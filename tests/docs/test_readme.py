@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hificl.gates import BINDINGS
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(ROOT.glob("*.md"))
@@ -51,13 +53,18 @@ def test_the_tree_in_design_is_the_tree() -> None:
     assert named - {"pretrain"} == parts - {"embedded"}
 
 
-def test_the_table_is_drawn_from_the_records() -> None:
+def test_the_tables_are_drawn_from_the_records() -> None:
     place = importlib.util.spec_from_file_location("readme_table", ROOT / "scripts" / "readme_table.py")
     assert place is not None
     assert place.loader is not None
     drawn = importlib.util.module_from_spec(place)
     place.loader.exec_module(drawn)
     assert drawn.section() in README, "run python scripts/readme_table.py"
+    assert drawn.gates_section() in README, "run python scripts/readme_table.py"
+    for cell in ["icl_16", *(binding.folder for binding in BINDINGS)]:
+        assert json.loads((drawn.GATES.parent / cell / "cell.json").read_text(encoding="utf-8"))["sample_ids"][
+            "queries"
+        ]
     summary = json.loads((drawn.RESULTS / "summary.json").read_text(encoding="utf-8"))
     for row in summary["rows"]:
         record = json.loads((drawn.RESULTS / row["record"]).read_text(encoding="utf-8"))
