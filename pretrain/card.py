@@ -83,8 +83,8 @@ LIMITS = """
 - The images are synthetic, drawn or emoji; nothing here says anything about photographs.
 - One seed, one run, on one machine. The vision stage was kept while the later stages were developed; the whole has not
   been repeated from the start.
-- Knowledge is thin. On the tasks `flags` and `captions` adapters end near what blind guessing reaches: it recognises few
-  countries, knows few facts about them, and names few emoji. Yes/no questions stand near chance in context.
+- Knowledge is thin. On the tasks `flags` and `captions` adapters end near what blind guessing reaches: it recognises
+  few countries, knows few facts about them, and names few emoji. Yes/no questions stand near chance in context.
 """
 
 
