@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hificl.metrics import exact_match
+from hificl.tasks import TASKS, score_floors
+
 from .conftest import Hificl, parsed
 
 
@@ -31,6 +34,19 @@ def test_a_frozen_model_gets_demonstrations(hificl: Hificl, model: Path, rows: P
     record = json.loads((tmp_path / "scores" / "record.json").read_text())
     drawn = record["sample_ids"]["demonstrations"]
     assert all(len(ids) == 2 and query not in ids for query, ids in drawn.items())
+
+
+def test_the_floors_of_a_task_stand_beside_the_score(hificl: Hificl, model: Path) -> None:
+    words = ["eval", "--model", model, "--task", "easy_vqa", "--query-size", 8]
+    told = parsed(hificl(*words, "--json"))
+    support = TASKS["easy_vqa"].load()
+    assert told["floors"] == score_floors(support.support, support.queries[:8], exact_match)
+    assert told["floors"]["blind"] > 0
+    assert f"{told['floors']['blind']:.1f} by that of each question" in hificl(*words).stdout
+
+
+def test_a_file_of_rows_has_no_floors(hificl: Hificl, model: Path, rows: Path) -> None:
+    assert parsed(hificl("eval", "--model", model, "--data", rows / "rows.jsonl", "--json"))["floors"] is None
 
 
 def test_a_dry_run_estimates_and_writes_nothing(hificl: Hificl, model: Path, rows: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hificl.data import EPISODE, Example
 from hificl.errors import InputError
 from hificl.metrics import exact_match
-from hificl.tasks import TASKS, blind_answers, easy_vqa, majority_answers
+from hificl.tasks import TASKS, blind_answers, easy_vqa, majority_answers, score_floors
 
 
 def item(question: str, *answers: str) -> Example:
@@ -45,6 +45,12 @@ def test_unlabelled_or_empty_support() -> None:
             floor([], SUPPORT)
         with pytest.raises(InputError, match="support example 'x' has no answer"):
             floor([item("a?")], SUPPORT)
+
+
+def test_floors_are_scored_against_all_accepted_answers() -> None:
+    support = [item("a?", "no"), item("a?", "no"), item("b?", "yes")]
+    queries = [item("a?", "no"), item("b?", "si", "yes"), item("b?", "yes"), item("b?", "dut")]
+    assert score_floors(support, queries, exact_match) == {"majority": 25.0, "blind": 75.0}
 
 
 def test_blind_prior_of_the_full_easy_vqa() -> None:

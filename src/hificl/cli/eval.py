@@ -167,8 +167,18 @@ def _evaluate(report: Report, chosen: EvalOptions, subject: Backbone | Run, rows
         source=rows.source, postprocess=postprocessing(chosen, rows),
         details=details_of(chosen, rows, subject, support) if own_metric else None,
     )  # fmt: skip
-    summary = evaluation_summary(chosen, rows, result)
+    summary = evaluation_summary(chosen, rows, result, _floors(rows, metric))
     report.result(summary, lambda screen: show_evaluation(screen, summary, rows.skipped))
+
+
+def _floors(rows: Rows, metric: str) -> dict[str, float] | None:
+    """What blind guessing from the task's support set scores; None where there is none to guess from."""
+    from hificl.metrics import METRICS
+    from hificl.tasks import score_floors
+
+    if rows.task is None or not rows.support:
+        return None
+    return score_floors(rows.support, rows.queries, METRICS[metric])
 
 
 def _show_size(

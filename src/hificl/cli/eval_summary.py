@@ -18,8 +18,10 @@ SHORT_TABLE = 14
 """Most entries of a table on the screen."""
 
 
-def evaluation_summary(chosen: EvalOptions, rows: Rows, result: Result) -> dict[str, Any]:
-    """The result as JSON values; all of it stands in the record too."""
+def evaluation_summary(
+    chosen: EvalOptions, rows: Rows, result: Result, floors: dict[str, float] | None
+) -> dict[str, Any]:
+    """The result as JSON values; all but the floors stands in the record too."""
     config = result.record["config"]
     generation = config["generation"]
     return {
@@ -37,6 +39,7 @@ def evaluation_summary(chosen: EvalOptions, rows: Rows, result: Result) -> dict[
         "score_ci95": list(result.ci95),
         "scale": result.scale,
         "items": len(result.predictions),
+        "floors": floors,
         "skipped": len(rows.skipped),
         "details": result.record["results"].get("details"),
         "seconds_per_answer": result.record["volatile"]["timing"]["seconds_per_answer"],
@@ -52,6 +55,9 @@ def show_evaluation(screen: Console, summary: dict[str, Any], skipped: list[str]
     rows: dict[str, object] = {
         summary["metric"]: f"{score}  (95 % interval {low} to {high}, {summary['items']} items)",
     }
+    if summary["floors"] is not None:
+        majority, blind = (in_unit(summary["floors"][name], summary["scale"]) for name in ("majority", "blind"))
+        rows["without looking"] = f"{majority} by the most frequent answer, {blind} by that of each question"
     rows |= _figures(summary["details"] or {})
     if skipped:
         rows["left out"] = f"{len(skipped)} bad rows, so the score is over fewer than the task has; {skipped[0]}"

@@ -10,7 +10,7 @@ from hificl.tasks.captions import CAPTIONS
 from hificl.tasks.country_facts import CAPITALS, CURRENCIES, LANGUAGES
 from hificl.tasks.easy_vqa import EASY_VQA
 from hificl.tasks.flags import FLAGS
-from hificl.tasks.floors import blind_answers, majority_answers
+from hificl.tasks.floors import blind_answers, majority_answers, score_floors
 from hificl.tasks.protocol import Protocol
 from hificl.tasks.relabel import RELABEL
 from hificl.tasks.task import Skipped, Task, TaskData, TaskWarning
@@ -27,4 +27,14 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 )
 """Every task by name."""
 
-__all__ = ["TASKS", "Protocol", "Skipped", "Task", "TaskData", "TaskWarning", "blind_answers", "majority_answers"]
+__all__ = [
+    "TASKS",
+    "Protocol",
+    "Skipped",
+    "Task",
+    "TaskData",
+    "TaskWarning",
+    "blind_answers",
+    "majority_answers",
+    "score_floors",
+]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from hificl.data import EPISODE, Example
 from hificl.errors import InputError
+from hificl.metrics import Metric
 
 
 def majority_answers(support: Sequence[Example], queries: Sequence[Example]) -> list[str]:
@@ -45,6 +46,16 @@ def blind_answers(support: Sequence[Example], queries: Sequence[Example]) -> lis
         prior.get((query.meta.get(EPISODE), query.question), other)
         for query, other in zip(queries, fallback, strict=True)
     ]
+
+
+def score_floors(support: Sequence[Example], queries: Sequence[Example], measure: Metric) -> dict[str, float]:
+    """Score both floors with a metric: ``{"majority": ..., "blind": ...}`` in the unit of the metric.
+
+    Arguments and errors are those of :func:`majority_answers`; every query needs an accepted answer.
+    """
+    accepted = [list(query.answers) for query in queries]
+    answers = {"majority": majority_answers(support, queries), "blind": blind_answers(support, queries)}
+    return {name: measure(texts, accepted).score for name, texts in answers.items()}
 
 
 def _pools(support: Sequence[Example]) -> dict[object, list[Example]]:
