@@ -21,7 +21,7 @@ LEVELS = [
     {"training"},
     {"cell", "inspection", "lmms_eval_model"},
     {"quickstart"},
-    {"gates"},
+    {"gates", "task_floors"},
     {"cli"},
     {"__main__"},
 ]

@@ -10,7 +10,7 @@ import typer
 from hificl.cli import options
 from hificl.cli.group import CommandGroup
 from hificl.cli.quickstart import step_line, use_one_thread
-from hificl.cli.report import reporting
+from hificl.cli.report import facts, reporting
 from hificl.cli.settings import read_settings
 
 if TYPE_CHECKING:
@@ -79,6 +79,41 @@ def embedded(
         report.result([gate.to_dict() for gate in gates], lambda screen: show_gates(screen, gates))
     if failed(gates):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class FloorsOptions:
+    """The keys of a recipe file for the floors of a task."""
+
+    output: str = "runs/floors"
+    model: str = "embedded"
+    seed: int = 0
+
+
+@app.command("floors")
+def floors(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task with data of its own, such as easy_vqa.")],
+    words: options.Words = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Gets TASK/floors.json and the control; default runs/floors.")
+    ] = None,
+    model: options.Model = None,
+    seed: options.Seed = None,
+    as_json: options.Json = False,
+) -> None:
+    """Score a task by blind guessing and by a random language model that is adapted alike."""
+    given = {"output": output, "model": model, "seed": seed}
+    with reporting(as_json) as report:
+        chosen, _ = read_settings(FloorsOptions, words, given)
+        use_one_thread()
+        from hificl.task_floors import measure_floors
+        from hificl.tasks import TASKS
+
+        found = measure_floors(task, model=chosen.model, output_dir=chosen.output, seed=chosen.seed)
+        described = {"majority": "most frequent answer", "blind": "that of each question", "random_lm": "random LM"}
+        metric = TASKS[task].metric
+        rows = {described[name]: f"{metric} {score:.4g}" for name, score in found.items()}
+        report.result(found, lambda screen: facts(screen, rows))
 
 
 def show_gates(screen: Console, gates: Sequence[Gate]) -> None:
