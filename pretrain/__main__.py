@@ -17,8 +17,23 @@ from pretrain.record import run_record
 from pretrain.run import run_recipe
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _usable_device(text: str) -> str:
+    try:
+        torch.empty(1, device=text)
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be used here; use 'cpu'") from error
+    return text
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Pretrain a model folder; return the exit code (2 when a package or the training fails)."""
+    """Pretrain a model folder; return the exit code (2 when a package, a folder or the training fails)."""
     parser = argparse.ArgumentParser(prog="python -m pretrain", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder for the run and its model/ folder")
     parser.add_argument("--size", choices=sorted(RECIPES), default="small", help="recipe (default: small)")
@@ -27,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, default=Path(".cache/pretrain"), help="folder for packages and image pools"
     )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1, as the shipped model)")
-    parser.add_argument("--device", default="cpu", help="cpu (default, as the shipped model) or cuda; bf16 on both")
+    parser.add_argument("--threads", type=_positive, default=1, help="CPU threads (default: 1, as the shipped model)")
+    parser.add_argument(
+        "--device", type=_usable_device, default="cpu", help="cpu (default, as the shipped model) or cuda; bf16 on both"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
@@ -40,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             resume=options.resume,
             device=options.device,
         )
-    except (HificlError, TrainingError) as error:
+    except (HificlError, TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     recipe, stages = RECIPES[options.size], options.output / "stages"

@@ -15,6 +15,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from pretrain.architecture import VISUAL_TOKENS
 from pretrain.data.scenes import COLORS, SHAPES
 from pretrain.episodes import SORTS, Draw, Round
+from pretrain.wording import MADE_UP
 
 IGNORED = -100
 
@@ -80,7 +81,7 @@ class Encoder:
 
     def repeated(self, draw: Draw, length: int) -> Sample:
         """Return random words said over and over; the words count from their second time."""
-        words = draw.words + COLORS + SHAPES
+        words = MADE_UP + COLORS + SHAPES
         count = min(int(draw.rng.integers(3, 17)), length // 3)
         chosen = [self.encode(" " + words[i])[0] for i in draw.rng.permutation(len(words))[:count]]
         ids = (chosen * math.ceil(length / count))[: length - 1]

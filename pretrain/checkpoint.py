@@ -15,11 +15,6 @@ from safetensors.torch import load_file, save_file
 MARK = "complete.json"
 
 
-def fingerprint_path(folder: Path) -> Path:
-    """Return where the completion mark of a stage or checkpoint folder stands."""
-    return folder / MARK
-
-
 def write_folder(
     folder: Path, tensors: Mapping[str, torch.Tensor], mark: dict[str, Any], optimiser: dict[str, Any] | None
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,13 +48,11 @@ class Draw:
     """Everything an episode sort may use.
 
     held_out: draw the pairs and words kept out of training, instead of the others.
-    words: the made-up words of text-only rounds (the first stage uses few of them).
     """
 
     rng: np.random.Generator
     catalogue: Catalogue
     held_out: bool = False
-    words: list[str] = field(default_factory=lambda: list(wording.MADE_UP))
 
     def pick(self, items: list[str]) -> str:
         """Return one of `items`."""
@@ -174,8 +172,8 @@ def _scene_round(draw: Draw, kind: str | None, images: np.ndarray | None) -> tup
 def _natural(draw: Draw, name: str | None, source: Callable[[], tuple[int | None, str, str]]) -> Rounds:
     """Turn a source of true rounds into an episode with one answer convention.
 
-    The first round is the zero-shot case: sentences always count there, other forms only half of the time,
-    so that the habit without demonstrations is to answer in a sentence.
+    The first round is the zero-shot case: sentences always count there, other forms in two
+    episodes of five, so that the habit without demonstrations is to answer in a sentence.
     """
     if name is None:
         name = str(draw.rng.choice(list(CONVENTIONS), p=list(CONVENTIONS.values())))
@@ -249,7 +247,7 @@ def word_map(draw: Draw, *, asked: bool = False) -> Rounds:
     """
     rng = draw.rng
     question = f" {draw.pick(wording.GENERIC + wording.COLOR_BARE + wording.SHAPE_BARE)}" if asked else ""
-    pool = draw.words + COLORS + SHAPES
+    pool = wording.MADE_UP + COLORS + SHAPES
     count = int(rng.integers(2, 9))
     order = [pool[i] for i in rng.permutation(len(pool))[: 2 * count]]
     shown: set[int] = set()

@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration
 
-from pretrain import wording
 from pretrain.batches import Encoder, answer_loss, draw_batch
 from pretrain.catalogue import Catalogue
 from pretrain.episodes import Draw
@@ -42,8 +41,7 @@ class EpisodeLearner:
     def loss(self, step: int) -> Tensor:
         """Return the loss of the batch of `step`, which depends on the seed and the step alone."""
         options = self.stage.options
-        words = wording.MADE_UP[: options.get("words", len(wording.MADE_UP))]
-        draw = Draw(np.random.default_rng([*self.seed, step]), self.catalogue, words=words)
+        draw = Draw(np.random.default_rng([*self.seed, step]), self.catalogue)
         batch = draw_batch(self.encoder, draw, options["mix"], self.stage.batch, options["lengths"])
         return answer_loss(self.model, batch, self.features, self.encoder)
 

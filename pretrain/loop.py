@@ -24,7 +24,7 @@ PROBE_SECONDS = 60.0
 class Stage:
     """One stage of the curriculum, as data.
 
-    kind: "vision", "text" or "episodes" (which learner runs it).
+    kind: "vision" or "episodes" (which learner runs it).
     steps: optimiser steps.  batch: images per step ("vision"), or tokens per step (the others).
     shares: part of a parameter's name -> its share of the learning rate, 0 to freeze it. Adam moves every weight by
         about the learning rate, however small its gradient: at the full rate, words drift away from what reads them.

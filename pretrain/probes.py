@@ -1,4 +1,4 @@
-"""What the log shows once a minute: binding, form and question skill on held-out scenes, emoji and words."""
+"""What the log shows once a minute: binding, form and question skill on held-out scenes, emoji, garments and words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from transformers import LlavaForConditionalGeneration
 
 from pretrain.batches import IGNORED, Encoder, Sample, hidden_states
 from pretrain.catalogue import Catalogue
-from pretrain.episodes import Draw, Rounds, made_up_labels, scenes, word_map
+from pretrain.episodes import Draw, Rounds, made_up_labels, scenes
 
 Task = Callable[[Draw], Rounds]
 TASKS: dict[str, tuple[Task, int]] = {  # name -> (sort of episode, demonstrations)
-    "map8": (word_map, 8),
-    "asked8": (lambda draw: word_map(draw, asked=True), 8),
     "same2": (lambda draw: made_up_labels(draw, family="color", ways=2, same=True), 8),
     "color2": (lambda draw: made_up_labels(draw, family="color", ways=2), 8),
     "emoji2": (lambda draw: made_up_labels(draw, family="emoji", ways=2), 8),

@@ -11,6 +11,7 @@ import pytest
 
 from hificl import gates
 from hificl.cell import RANDOM_LM
+from hificl.errors import InputError
 from hificl.gates import Gate, check_gates, failed
 
 SCORES = {
@@ -58,6 +59,14 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return {gate.name: gate for gate in found}
 
     return check
+
+
+def test_a_wrong_size_of_relabelling_is_refused_before_the_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gates, "quickstart", lambda **_: pytest.fail("trained first"))
+    with pytest.raises(InputError, match="relabel: query_size is 0"):
+        check_gates(output_dir=tmp_path, relabel_size=0)
 
 
 @pytest.mark.parametrize(

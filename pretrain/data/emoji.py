@@ -64,13 +64,6 @@ def _variant(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def no_emoji() -> ImagePool:
-    """Return a pool without images, for recipes that leave the emoji out."""
-    labels = {name: np.zeros(0, np.int16) for name in ("concept", "style", "group", "kind", "held_out")}
-    names: dict[str, list[str]] = {name: [] for name in ("concept", "style", "group", "kind")}
-    return ImagePool(np.zeros((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8), labels, names)
-
-
 def chosen_drawings(cache: Path) -> list[tuple[Entry, int, bytes]]:
     """Return (entry, style, PNG file) of every drawing that may be shown.
 

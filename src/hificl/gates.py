@@ -110,6 +110,8 @@ def check_gates(
         RunError: A cell failed.
     """
     folder, say = Path(output_dir), note or (lambda _: None)
+    # First, so that a wrong size is refused before minutes of training.
+    relabelled = [relabel.load(family=b.family, ways=b.ways, shots=SHOTS, query_size=relabel_size) for b in BINDINGS]
     done = quickstart(
         output_dir=folder / "quickstart", model=model, seed=seed, train_size=train_size, query_size=query_size,
         fresh=fresh, announce=announce,
@@ -123,9 +125,9 @@ def check_gates(
     rows = [*done.summary["rows"], _sixteen_shots(folder / SIXTEEN, backbone, data, seed).row(OPEN, folder)]
     scores = {_key(row): row for row in rows if row["subset"] == OPEN}
     gates = [*_headline(scores), *_in_context(scores)]
-    for binding in BINDINGS:
+    for binding, episodes in zip(BINDINGS, relabelled, strict=True):
         say(binding.described)
-        gates.append(_bind(folder, backbone, binding, relabel_size, seed))
+        gates.append(_bind(folder, backbone, binding, episodes, seed))
     gates.append(_control(scores))
     record = {
         "kind": "gates",
@@ -179,8 +181,7 @@ def _in_context(scores: Rows) -> list[Gate]:
     ]
 
 
-def _bind(folder: Path, backbone: Backbone, binding: Binding, size: int, seed: int) -> Gate:
-    data = relabel.load(family=binding.family, ways=binding.ways, shots=SHOTS, query_size=size)
+def _bind(folder: Path, backbone: Backbone, binding: Binding, data: TaskData, seed: int) -> Gate:
     cell = run_cell(
         Cell("icl", shots=SHOTS, seed=seed), backbone, data, task="relabel", metric="exact_match",
         output_dir=folder / binding.folder,

@@ -45,6 +45,8 @@ def test_control_c_ends_with_130_and_a_line(hificl: Hificl, monkeypatch: pytest.
 def test_messages_of_the_library_are_put_into_the_words_of_the_command_line(
     hificl: Hificl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fails(RunError("map it with columns={'question': ...}, or choose another output_dir, or resume=False"), monkeypatch)
+    said = "map it with columns={'question': ...}, or choose another output_dir, or resume=False"
+    fails(RunError(f"{said}; leave such rows out with on_bad='skip'; pass a smaller support_size"), monkeypatch)
     result = hificl("list", "methods")
     assert "map it with --columns question=NAME, or choose another --output, or --no-resume" in result.stderr
+    assert "leave such rows out with --on-bad skip; pass a smaller --support-size" in result.stderr

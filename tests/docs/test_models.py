@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hificl.backbones import BACKBONES, build_on_meta
+from hificl.backbones import BACKBONES, build_on_meta, load_backbone
 from hificl.methods import METHODS
 from hificl.tasks import TASKS
 
@@ -26,6 +26,13 @@ def test_commands_name_tasks_and_methods_that_exist() -> None:
     assert {"capitals"} == set(re.findall(r"--task (\w+)", PAGE)) <= TASKS.keys()
     assert set(re.findall(r"--method (\w+)", PAGE)) <= METHODS.keys()
     assert set(re.findall(r"^\| `([\w-]+)`", PAGE, flags=re.MULTILINE)) <= BACKBONES.keys()
+
+
+def test_the_size_of_the_embedded_model_is_that_of_its_file() -> None:
+    stated = re.search(r"^\| `embedded` \| .* of ([\d.]+) M parameters", PAGE, flags=re.MULTILINE)
+    count = sum(parameter.numel() for parameter in load_backbone("embedded").model.parameters())
+    assert stated is not None
+    assert stated[1] == f"{count / 1e6:.1f}"
 
 
 @pytest.mark.parametrize("hub_id, name, parameters, gigabytes, adapter", ROWS, ids=[row[1] for row in ROWS])

@@ -41,13 +41,12 @@ def test_newline_is_one_token(encoder):
 
 
 def test_repeated_words_count_from_the_second_time(encoder, catalogue):
-    few = wording.MADE_UP[:9]
-    sample = encoder.repeated(Draw(np.random.default_rng(0), catalogue, words=few), 61)
+    sample = encoder.repeated(Draw(np.random.default_rng(0), catalogue), 61)
     count = sample.targets.index(next(t for t in sample.targets if t != -100)) - 1
     assert len(sample.ids) == len(sample.targets) == 61
     assert sample.ids[1 + count : 1 + 2 * count] == sample.ids[1 : 1 + count]
     assert sample.targets[1 + count :] == sample.ids[1 + count :]
-    assert set(sample.ids[1:]) <= {encoder.encode(f" {word}")[0] for word in few + COLORS + SHAPES}
+    assert set(sample.ids[1:]) <= {encoder.encode(f" {word}")[0] for word in wording.MADE_UP + COLORS + SHAPES}
 
 
 def test_batches_keep_to_their_length_and_are_a_function_of_the_randomness(encoder, catalogue):

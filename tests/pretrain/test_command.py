@@ -20,6 +20,26 @@ def test_missing_package_is_exit_code_2(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run" / "model").exists()
 
 
+@pytest.mark.parametrize("option", ["--output", "--cache"])
+def test_a_folder_that_cannot_be_written_is_exit_code_2(option, tmp_path, monkeypatch, capsys):
+    few_scenes = dataclasses.replace(RECIPES["tiny"], pools={"scenes": 5})
+    monkeypatch.setattr("pretrain.__main__.RECIPES", {"tiny": few_scenes})
+    monkeypatch.setattr("pretrain.run.HELD_OUT_SCENES", 3)
+    (tmp_path / "file").touch()
+    folders = {"--output": tmp_path / "run", "--cache": tmp_path / "cache"} | {option: tmp_path / "file" / "x"}
+    arguments = [str(part) for pair in folders.items() for part in pair]
+    assert main([*arguments, "--size", "tiny"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("wrong", [("--threads", "0"), ("--device", "toaster")])
+def test_wrong_options_are_refused_before_anything_is_done(wrong, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--output", str(tmp_path / "run"), *wrong])
+    assert wrong[0] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_tiny_run_learns_colors_binding_and_the_form_of_answers(tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hificl.cli import options
+from hificl.cli.group import in_own_words
 from hificl.cli.report import reporting, size
 from hificl.cli.settings import column_names
 from hificl.errors import InputError
@@ -27,7 +28,8 @@ def command(
 ) -> None:
     """Read every file of a benchmark, count its rows against the official numbers and decode some of its images.
 
-    Ends with 2 where something is missing or bad, and says where it usually comes from. Nothing is fetched.
+    Says where missing files usually come from; nothing is fetched. Ends with 2 where no split is there, or where
+    something that is there is bad; with 0 where splits are missing and the others are sound.
 
     Example: hificl data validate vqav2 --root vqav2
     """
@@ -61,7 +63,7 @@ def _show(screen: Console, value: dict[str, Any], sound: bool) -> None:
         seen = image["error"] or f"{image['width']} x {image['height']}"
         screen.print(f"image of {image['id']}: {seen}", soft_wrap=True)
     for problem in value["problems"][:SHOWN]:
-        screen.print(f"bad: {problem['place']}: {problem['reason']}", soft_wrap=True)
+        screen.print(f"bad: {problem['place']}: {in_own_words(problem['reason'])}", soft_wrap=True)
     if len(value["problems"]) > SHOWN:
         screen.print(f"... {len(value['problems']) - SHOWN} more with --json")
     for warning in value["warnings"]:

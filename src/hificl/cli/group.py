@@ -38,7 +38,7 @@ class CommandGroup(TyperGroup):
             _explain(error.format_message() or _help_of(error), words, "usage", code)
         except HificlError as error:
             code = 2
-            _explain(_in_own_words(str(error)), words, type(error).__name__, code)
+            _explain(in_own_words(str(error)), words, type(error).__name__, code)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except BrokenPipeError:
@@ -60,11 +60,14 @@ _OWN_WORDS = {
     r"^columns: ": "--columns: ",
     r"\boutput_dir\b": "--output",
     r"\bresume=False\b": "--no-resume",
+    r"\bon_bad='skip'": "--on-bad skip",
+    r"\bsmaller support_size\b": "smaller --support-size",
 }
 """What the library calls an argument, and what the command line calls it."""
 
 
-def _in_own_words(message: str) -> str:
+def in_own_words(message: str) -> str:
+    """Return a message of the library with the options of the command line in it."""
     for pattern, words in _OWN_WORDS.items():
         message = re.sub(pattern, words, message)
     return message

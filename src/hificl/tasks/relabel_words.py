@@ -24,5 +24,5 @@ WORDS = tuple(
 
 
 def is_unseen_label(concept: str, word: str) -> bool:
-    """Say whether pretraining never gave this word to this concept as a label; so one pair in five, by checksum."""
+    """Say whether pretraining never labelled images of this concept with this word: one pair in five, by checksum."""
     return zlib.crc32(f"{concept}|{word}".encode()) % 5 == 0

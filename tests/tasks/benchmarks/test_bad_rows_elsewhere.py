@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hificl.errors import InputError
+from hificl.tasks import TASKS, TaskWarning
 from tasks.benchmarks.layouts import LAYOUTS
 from tasks.benchmarks.test_bad_rows import Rows, edit, setting, whole, without
 
@@ -54,6 +56,8 @@ ARRAYS = {
         ("coco_captions", setting(12, "cocoid", 610), "images row 13: field 'cocoid' is 610, but 'filename' is"),
         ("coco_captions", setting(12, "split", "dev"), "images row 13: field 'split' is missing or none of train"),
         ("coco_captions", setting(12, "filename", "../../a.jpg"), "images row 13: field 'filename' is no usable name"),
+        ("coco_captions", setting(12, "filepath", "../etc"), "images row 13: field 'filepath' is no usable name"),
+        ("coco_captions", setting(12, "filepath", "/etc"), "images row 13: field 'filepath' is no usable name"),
         (
             "flickr30k",
             setting(12, "filename", "up/7012.jpg"),
@@ -143,3 +147,27 @@ def test_instance_annotations(tmp_path: Path, change: Callable[[Rows], object], 
     with pytest.raises(InputError, match=r"instances_val2014.json: annotations row 5") as error:
         whole("chair", tmp_path, "val")
     assert message in str(error.value)
+
+
+def test_instance_annotations_are_used_whole_or_not_at_all(tmp_path: Path) -> None:
+    LAYOUTS["chair"](tmp_path)
+    edit(tmp_path / "annotations" / "instances_val2014.json", "categories", setting(1, "name", "unicorn"))
+    with pytest.raises(InputError, match=r"categories row 2: field 'name' is 'unicorn', none of the 80") as error:
+        whole("chair", tmp_path, "val", "skip")
+    assert "skip" not in str(error.value)
+
+
+def test_a_row_that_belongs_to_no_split_is_listed_once(tmp_path: Path) -> None:
+    LAYOUTS["coco_captions"](tmp_path)
+    edit(tmp_path / "dataset_coco.json", "images", setting(12, "split", "dev"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TaskWarning)
+        data = TASKS["coco_captions"].load(root=tmp_path, on_bad="skip")
+    assert [one.place for one in data.skipped] == ["dataset_coco.json: images row 13"]
+
+
+def test_a_text_of_mme_is_named_with_its_folder(tmp_path: Path) -> None:
+    LAYOUTS["mme"](tmp_path)
+    (tmp_path / "MME_Benchmark_release_version" / "count" / "0001.txt").write_bytes(b"Is \xe9?\tYes\n")
+    with pytest.raises(InputError, match=r"^count/0001.txt:1: not UTF-8"):
+        whole("mme", tmp_path, "test")

@@ -99,7 +99,7 @@ def test_images_stay_closed_until_they_are_asked_for(tmp_path: Path, monkeypatch
     ("options", "message"),
     [
         ({"root": None}, "nothing is downloaded, so the folder of the data set is needed; pass root=DIR"),
-        ({"root": "none"}, "root: images folder none: cannot be opened"),
+        ({"root": "none"}, "root: folder none: cannot be opened"),
         ({"root": 3}, "root: is a int; pass the path of a folder"),
         ({"protocol": "mimic"}, "unknown protocol 'mimic'; choose one of hificl, stave, evaluation"),
         ({"on_bad": "ignore"}, "on_bad must be 'fail' or 'skip', got 'ignore'"),
@@ -108,7 +108,7 @@ def test_images_stay_closed_until_they_are_asked_for(tmp_path: Path, monkeypatch
         ({"query_size": True}, "query_size must be an integer of at least 1, got True"),
         ({"protocol": "evaluation", "support_size": 3}, "protocol 'evaluation' has no support set"),
         ({"columns": ["question"]}, "columns must map fields to column names, got list"),
-        ({"images": "none"}, "images: images folder none: cannot be opened"),
+        ({"images": "none"}, "images: folder none: cannot be opened"),
     ],
 )
 def test_wrong_options_are_named(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -130,6 +130,19 @@ def test_what_is_missing_is_listed(tmp_path: Path) -> None:
         assert part in str(error.value)
     with pytest.raises(InputError, match="no split 'dev'; choose one of train, val"):
         read_split("ok_vqa", tmp_path, "dev")
+
+
+def test_a_split_without_a_row_is_refused(tmp_path: Path) -> None:
+    LAYOUTS["vqav2"](tmp_path)
+    write_json(tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []})
+    with pytest.raises(InputError, match="vqav2: the files of split 'val' hold no row"):
+        load("vqav2", tmp_path)
+
+
+def test_a_support_set_that_leaves_no_query_names_the_benchmark(tmp_path: Path) -> None:
+    LAYOUTS["mme"](tmp_path)
+    with pytest.raises(InputError, match="mme: split 'test' has 10 rows and 1000 .* smaller support_size"):
+        TASKS["mme"].load(root=tmp_path)
 
 
 def test_the_test_splits_without_answers(tmp_path: Path) -> None:

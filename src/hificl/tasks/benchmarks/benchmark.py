@@ -108,13 +108,15 @@ def open_split(benchmark: Benchmark, root: Root, split: str, columns: Mapping[st
         The split with its warnings; None where the root has neither form.
 
     Raises:
-        InputError: A file is damaged or incomplete.
+        InputError: A file is damaged or incomplete, or holds no row.
     """
     found = None if columns else benchmark.open_raw(root, split)
     if found is None:
         found = _open_mirror(benchmark, root, split, columns)
     if found is None:
         return None
+    if not found.rows:
+        raise InputError(f"{benchmark.name}: the files of split {split!r} hold no row; fetch them again")
     found = benchmark.complete(root, found)
     return replace(found, warnings=(*found.warnings, *_traps(benchmark, found)))
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hificl.data import Example
+from hificl.data.json_text import json_kind
 from hificl.data.tables import Row
 from hificl.errors import InputError
+from hificl.metrics.coco_words import categories as coco_categories
 from hificl.tasks.benchmarks import fields
 from hificl.tasks.benchmarks.benchmark import SourceFile
 from hificl.tasks.benchmarks.coco_captions import COCO_CAPTIONS
@@ -53,20 +55,29 @@ def read_objects(path: Path) -> dict[int, set[str]]:
     """
     arrays = rows_of_arrays(path, {"categories": _kept("id", "name"), "annotations": _kept("image_id", "category_id")})
     names: dict[int, str] = {}
+    known = coco_categories()
     categories = arrays["categories"]
     for index in range(len(categories)):
         row = _row(categories, index, ("id", "name"))
+        if fields.text(row, "name") not in known:
+            raise _damaged(row, "name", f"is {row.cells['name'][:60]!r}, none of the 80 categories of COCO")
         if names.setdefault(fields.integer(row, "id"), fields.text(row, "name")) != fields.text(row, "name"):
-            raise fields.wrong(row, "id", "stands at two categories", "correct the file")
+            raise _damaged(row, "id", "stands at two categories")
     objects: dict[int, set[str]] = {}
     annotations = arrays["annotations"]
     for index, (image_id, category_id) in enumerate(annotations.kept):
         if type(image_id) is not int or type(category_id) is not int or category_id not in names:
             row = _row(annotations, index, ("image_id", "category_id"))
-            fields.integer(row, "image_id")
-            raise fields.wrong(row, "category_id", f"is {category_id!r}, no category of the file", "correct the file")
+            if type(image_id) is not int:
+                raise _damaged(row, "image_id", f"is a {json_kind(image_id)}, not an integer")
+            raise _damaged(row, "category_id", f"is {category_id!r}, no category of the file")
         objects.setdefault(image_id, set()).add(names[category_id])
     return objects
+
+
+def _damaged(row: Row, field: str, what: str) -> InputError:
+    """Make the error of a file that is used whole: leaving its bad rows out would change what counts as invented."""
+    return InputError(f"{row.place}: field {field!r} {what}; correct the file")
 
 
 def _kept(first: str, second: str) -> Any:

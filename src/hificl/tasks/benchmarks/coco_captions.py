@@ -37,6 +37,8 @@ def _cocoid(row: Row) -> int:
 
 def _find_image(root: Root, row: Row) -> Path:
     name = plain_name(row, "filename", fields.name(row, "filename"))
+    if row.cells.get("filepath") is not None:
+        fields.name(row, "filepath")  # refuses a path that leads out, also where the file name tells the folder
     part = next((part for part in _PARTS if f"_{part}_" in name), None) or fields.one_of(row, "filepath", _PARTS)
     return root.image(row, "filename", under(FOLDERS, f"{part}/{name}"))
 

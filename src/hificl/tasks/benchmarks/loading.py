@@ -72,7 +72,9 @@ class _Collected:
 
     def read(self, split: Split, positions: Sequence[int], on_bad: OnBad) -> list[Example]:
         examples, skipped = read_examples(split, positions, on_bad)
-        self.skipped += skipped
+        # A row without a usable split counts in every split, and is listed once.
+        known = set(self.skipped)
+        self.skipped += [one for one in skipped if one not in known]
         self.warnings += [one for one in split.warnings if one not in self.warnings]
         return examples
 
@@ -172,7 +174,10 @@ def _sets(
             f"{benchmark.name}: there is no training split; the support set is cut from the scored split "
             f"{protocol.query_split!r}, so numbers over the whole split do not compare."
         )
-        ours, theirs = parted(split.rows, protocol.support_size or 1, seed)
+        try:
+            ours, theirs = parted(split.rows, protocol.support_size or 1, seed)
+        except InputError as error:
+            raise InputError(f"{benchmark.name}: split {split.name!r} {error}") from error
         return collected.read(split, ours, source.on_bad), collected.read(split, theirs, source.on_bad)
     wanted = scored(split.rows, protocol.query_size, protocol.query_seed)
     collected.warnings += _short(benchmark, split, protocol.query_size)

@@ -70,7 +70,10 @@ def _category_rows(root: Root, category: str) -> Iterator[Row]:
     for file in sorted((texts if texts.is_dir() else folder).glob("*.txt")):
         name = f"{category}/{file.name}"
         path = path_inside(str(file.relative_to(root.folder)), root.folder, name)
-        lines = [line for line in read_text(path).split("\n") if line.strip()]
+        try:
+            lines = [line for line in read_text(path).split("\n") if line.strip()]
+        except InputError as error:
+            raise InputError(f"{category}/{error}" if str(error).startswith(file.name) else str(error)) from error
         image = _image_name(folder, file.stem)
         for number, line in enumerate(lines, start=1):
             parts = [part.strip() for part in line.split("\t") if part.strip()]

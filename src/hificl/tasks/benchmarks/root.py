@@ -90,4 +90,4 @@ def _folder(folder: str | os.PathLike[str], what: str) -> Path:
     try:
         return checked_folder(Path(folder))
     except InputError as error:
-        raise InputError(f"{what}: {error}") from error
+        raise InputError(str(error).replace("images folder", f"{what}: folder", 1)) from error

@@ -32,7 +32,7 @@ def parted(rows: int, support_size: int, seed: int) -> tuple[list[int], list[int
     """
     if support_size >= rows:
         raise InputError(
-            f"the split has {rows} rows and {support_size} of them are the support set, so none is left to score; "
+            f"has {rows} rows and {support_size} of them are the support set, so none is left to score; "
             "pass a smaller support_size"
         )
     return drawn(support_size, None, seed), list(range(support_size, rows))
