@@ -112,7 +112,7 @@ def floors(
         found = measure_floors(task, model=chosen.model, output_dir=chosen.output, seed=chosen.seed)
         described = {"majority": "most frequent answer", "blind": "that of each question", "random_lm": "random LM"}
         metric = TASKS[task].metric
-        rows = {described[name]: f"{metric} {score:.4g}" for name, score in found.items()}
+        rows: dict[str, object] = {described[name]: f"{metric} {score:.4g}" for name, score in found.items()}
         report.result(found, lambda screen: facts(screen, rows))
 
 
