@@ -7,72 +7,37 @@ from dataclasses import replace
 from hificl.backbones.family import Family, GenerationForm
 from hificl.backbones.instructions import ANSWER, CAPTION, LETTER, LETTER_ENDS, WORD_ENDS, YES_OR_NO
 from hificl.backbones.prompts import PromptForm
+from hificl.backbones.turns import END, IMAGE_TURN, published_forms
 
-_END = "<|im_end|>\n"
-_IMAGE = f"<|im_start|>image\n{{images}}{_END}"
-
-# The published code joins lines with spaces before it cuts, so none of its stop words is a newline.
-_QUESTIONS = PromptForm(
-    name="official",
-    kind="vqa",
-    # The text of the instruction is lost: the template looks for parts of a content that is one text.
-    head=f"<|im_start|>instruction\n{_END}",
-    # Training prompts have no instruction, not even an empty one.
-    head_in="evaluation",
-    question=_IMAGE + f"<|im_start|>question\n\n{{question}}{_END}<|im_start|>answer\n",
-    answer="\n{answer}",
-    separator=_END,
-    # The query has an empty answer of its own; evaluation then opens a turn that training never opens.
-    close=_END,
-    cue="<|im_start|>assistant\n",
-    taught_answer="{answer}",
-    stop_words=("Question", "Answer", "Image", "IMAGE:", "Short"),
+_OFFICIAL = published_forms(
+    question="\n{question}", choices="\n{choices}\nAnswer with the letter.", answer="\n{answer}"
 )
-_OFFICIAL = {
-    "vqa": _QUESTIONS,
-    "caption": replace(
-        _QUESTIONS,
-        kind="caption",
-        head_in="frozen",
-        question=_IMAGE + "<|im_start|>caption\n",
-        stop_words=("Caption", "Image", "IMAGE:", "<", "Short"),
-    ),
-    "choice": replace(
-        _QUESTIONS,
-        kind="choice",
-        head="",
-        question=_IMAGE + f"<|im_start|>question\n\n{{question}}{_END}"
-        f"<|im_start|>choices\n\n{{choices}}\nAnswer with the letter.{_END}<|im_start|>answer\n",
-        stop_words=(".",),
-    ),
-    "yes_no": replace(_QUESTIONS, kind="yes_no", stop_words=()),
-}
 
 _CHAT = PromptForm(name="default", chat=True, head=f"{ANSWER}\n", question="{question}", answer="{answer}")
 _PLAIN = PromptForm(
     name="default-plain",
-    head=f"<|im_start|>instruction\n{ANSWER}{_END}",
-    question=_IMAGE + f"<|im_start|>question\n{{question}}{_END}<|im_start|>answer\n",
+    head=f"<|im_start|>instruction\n{ANSWER}{END}",
+    question=IMAGE_TURN + f"<|im_start|>question\n{{question}}{END}<|im_start|>answer\n",
     answer="{answer}",
-    separator=_END,
+    separator=END,
     end="<|im_end|>",
 )
 _PLAIN_KINDS = {
     "caption": replace(
         _PLAIN,
         kind="caption",
-        head=f"<|im_start|>instruction\n{CAPTION}{_END}",
-        question=_IMAGE + "<|im_start|>caption\n",
+        head=f"<|im_start|>instruction\n{CAPTION}{END}",
+        question=IMAGE_TURN + "<|im_start|>caption\n",
     ),
     "choice": replace(
         _PLAIN,
         kind="choice",
-        head=f"<|im_start|>instruction\n{LETTER}{_END}",
-        question=_IMAGE
-        + f"<|im_start|>question\n{{question}}{_END}<|im_start|>choices\n{{choices}}{_END}<|im_start|>answer\n",
+        head=f"<|im_start|>instruction\n{LETTER}{END}",
+        question=IMAGE_TURN
+        + f"<|im_start|>question\n{{question}}{END}<|im_start|>choices\n{{choices}}{END}<|im_start|>answer\n",
         stop_words=LETTER_ENDS,
     ),
-    "yes_no": replace(_PLAIN, kind="yes_no", head=f"<|im_start|>instruction\n{YES_OR_NO}{_END}", stop_words=WORD_ENDS),
+    "yes_no": replace(_PLAIN, kind="yes_no", head=f"<|im_start|>instruction\n{YES_OR_NO}{END}", stop_words=WORD_ENDS),
 }
 
 LLAVA_INTERLEAVE = Family(

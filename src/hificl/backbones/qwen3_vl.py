@@ -7,72 +7,38 @@ from dataclasses import replace
 from hificl.backbones.family import Family, GenerationForm
 from hificl.backbones.instructions import ANSWER, CAPTION, LETTER, LETTER_ENDS, WORD_ENDS, YES_OR_NO
 from hificl.backbones.prompts import PromptForm
+from hificl.backbones.turns import END, published_forms
 
-_END = "<|im_end|>\n"
-_IMAGE = f"<|im_start|>image\n{{images}}{_END}"
+_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
-# The published code joins lines with spaces before it cuts, so none of its stop words is a newline.
-_QUESTIONS = PromptForm(
-    name="official",
-    kind="vqa",
-    # The text of the instruction is lost: the template looks for parts of a content that is one text.
-    head=f"<|im_start|>instruction\n{_END}",
-    # Training prompts have no instruction, not even an empty one.
-    head_in="evaluation",
-    # Every text is followed by a space.
-    question=_IMAGE + f"<|im_start|>question\n{{question}} {_END}<|im_start|>answer\n",
-    answer="{answer} ",
-    separator=_END,
-    # The query has an empty answer of its own; evaluation then opens a turn that training never opens.
-    close=_END,
-    cue="<|im_start|>assistant\n",
-    taught_answer="{answer}",
-    image="<|vision_start|><|image_pad|><|vision_end|>",
-    stop_words=("Question", "Answer", "Image", "IMAGE:", "Short"),
+# Every text is followed by a space.
+_OFFICIAL = published_forms(
+    question="{question} ", choices="{choices} Answer with the letter. ", answer="{answer} ", image=_IMAGE
 )
-_OFFICIAL = {
-    "vqa": _QUESTIONS,
-    "caption": replace(
-        _QUESTIONS,
-        kind="caption",
-        head_in="frozen",
-        question=_IMAGE + "<|im_start|>caption\n",
-        stop_words=("Caption", "Image", "IMAGE:", "<", "Short"),
-    ),
-    "choice": replace(
-        _QUESTIONS,
-        kind="choice",
-        head="",
-        question=_IMAGE + f"<|im_start|>question\n{{question}} {_END}"
-        f"<|im_start|>choices\n{{choices}} Answer with the letter. {_END}<|im_start|>answer\n",
-        stop_words=(".",),
-    ),
-    "yes_no": replace(_QUESTIONS, kind="yes_no", stop_words=()),
-}
 
 _CHAT = PromptForm(name="default", chat=True, head=f"{ANSWER}\n", question="{question}", answer="{answer}")
 _PLAIN = PromptForm(
     name="default-plain",
-    question=f"<|im_start|>user\n{{images}}{{question}}{_END}<|im_start|>assistant\n",
+    question=f"<|im_start|>user\n{{images}}{{question}}{END}<|im_start|>assistant\n",
     answer="{answer}",
-    separator=_END,
+    separator=END,
     end="<|im_end|>",
-    image="<|vision_start|><|image_pad|><|vision_end|>",
+    image=_IMAGE,
 )
 _PLAIN_KINDS = {
     "caption": replace(
-        _PLAIN, kind="caption", question=f"<|im_start|>user\n{{images}}{CAPTION}{_END}<|im_start|>assistant\n"
+        _PLAIN, kind="caption", question=f"<|im_start|>user\n{{images}}{CAPTION}{END}<|im_start|>assistant\n"
     ),
     "choice": replace(
         _PLAIN,
         kind="choice",
-        question=f"<|im_start|>user\n{{images}}{LETTER}\n{{question}}\n{{choices}}{_END}<|im_start|>assistant\n",
+        question=f"<|im_start|>user\n{{images}}{LETTER}\n{{question}}\n{{choices}}{END}<|im_start|>assistant\n",
         stop_words=LETTER_ENDS,
     ),
     "yes_no": replace(
         _PLAIN,
         kind="yes_no",
-        question=f"<|im_start|>user\n{{images}}{YES_OR_NO}\n{{question}}{_END}<|im_start|>assistant\n",
+        question=f"<|im_start|>user\n{{images}}{YES_OR_NO}\n{{question}}{END}<|im_start|>assistant\n",
         stop_words=WORD_ENDS,
     ),
 }
