@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hificl import cell as cells
 from hificl.backbones import Backbone, load_backbone
 from hificl.cell import Cell, Finished, run_cell
 from hificl.errors import InputError
+from hificl.evaluation import Result, evaluate
 from hificl.records import read_json
 from hificl.tasks import TaskData
 from training.tiny import colour_examples, save_tiny_llava
@@ -67,6 +70,18 @@ def test_scores_of_subsets_come_from_the_same_answers(trained: Finished) -> None
     assert (subsets["all"]["items"], subsets["some"]["items"]) == (5, 3)
     assert subsets["none"] == {"score": None, "score_ci95": None, "items": 0}
     assert subsets["all"]["score"] == 100 * sum(one["score"] for one in trained.predictions) / 5
+
+
+def test_subsets_are_scored_in_the_unit_of_the_metric(
+    backbone: Backbone, data: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raw(*given: Any, **options: Any) -> Result:
+        result = evaluate(*given, **options)
+        return replace(result, scale=1.0, predictions=[replace(one, score=0.75) for one in result.predictions])
+
+    monkeypatch.setattr(cells, "evaluate", raw)
+    found = run(Cell("zero_shot"), backbone, data, tmp_path / "cell").record["results"]["subsets"]
+    assert (found["all"]["score"], found["some"]["score"]) == (0.75, 0.75)
 
 
 def test_a_row_has_every_field_of_a_summary(trained: Finished) -> None:

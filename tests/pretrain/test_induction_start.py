@@ -58,7 +58,6 @@ def test_labels_of_like_pictures_are_found_before_any_training(model, catalogue,
     found = found_among_shown(model, two_ways, catalogue, features, Encoder(tokenizer))
     shuffled = features[torch.randperm(len(features), generator=torch.Generator().manual_seed(0))]
     without = found_among_shown(model, two_ways, catalogue, shuffled, Encoder(tokenizer))
-    print(found, without)
     assert found > 0.7
     assert without < 0.6
 

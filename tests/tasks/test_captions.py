@@ -161,7 +161,7 @@ def test_other_fields_are_one_clear_error(entry: object, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_the_packages_themselves() -> None:
     if not (cache_folder() / "emoji-datasource-google-16.0.0.tgz").is_file():
-        pytest.skip("needs the packages: hificl data fetch captions")
+        pytest.fail("needs the packages: hificl data fetch captions")
     data = TASKS["captions"].load()
     assert (len(data.support), len(data.queries)) == (300, 200)
     assert {len(example.answers) for example in data.queries} == {3, 4, 5}

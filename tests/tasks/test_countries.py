@@ -75,7 +75,7 @@ def test_the_split_by_country_is_fixed() -> None:
 @pytest.mark.slow
 def test_the_package_itself() -> None:
     if not (cache_folder() / "world-countries-5.1.0.tgz").is_file():
-        pytest.skip("needs the package: hificl data fetch capitals")
+        pytest.fail("needs the package: hificl data fetch capitals")
     found = read_countries("capitals")
     queries = [country for country in found if is_query_country(country.code)]
     counted: dict[str, Any] = {"all": len(found), "queries": len(queries), "members": sum(c.un_member for c in found)}

@@ -141,7 +141,7 @@ def test_pretraining_asks_in_other_words() -> None:
 @pytest.mark.slow
 def test_the_packages_themselves() -> None:
     if not (cache_folder() / "iso-flags-png-320x240_1.0.2-2_all.deb").is_file():
-        pytest.skip("needs the packages: hificl data fetch flags")
+        pytest.fail("needs the packages: hificl data fetch flags")
     data = TASKS["flags"].load()
     assert (len(data.support), len(data.queries)) == (300, 210)
     assert Counter(example.meta["type"] for example in data.queries) == dict.fromkeys(flags.QUESTIONS, 70)
