@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: quickstart test test-slow quality pretrain pretrain-tiny clean
+.PHONY: quickstart test test-slow bench quality pretrain pretrain-tiny clean
 
 $(VENV)/package: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,11 @@ test: $(VENV)/tools quality
 test-slow: $(VENV)/tools
 	for name in flags captions capitals smollm2; do $(BIN)/hificl data fetch $$name || exit 1; done
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+## bench: measure speed and memory against every rival, then draw benchmarks/speed.csv (over an hour on one core)
+bench: $(VENV)/tools
+	$(BIN)/hificl bench speed
+	$(BIN)/python -m benchmarks.table
 
 ## quality: style, types
 quality: $(VENV)/tools

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from hificl import cell as cells
 from hificl.backbones import Backbone, load_backbone
-from hificl.cell import Cell, Finished, run_cell
+from hificl.cell import Cell, Finished, Setting, run_cell
+from hificl.cell import running as cells
 from hificl.errors import InputError
-from hificl.evaluation import Result, evaluate
+from hificl.evaluation import Decoding, Result, evaluate
 from hificl.records import read_json
 from hificl.tasks import TaskData
 from training.tiny import colour_examples, save_tiny_llava
@@ -132,6 +132,52 @@ def test_the_control_is_trained_alike_on_another_model(
     assert ours["backbone"]["weights"] != theirs["backbone"]["weights"]
 
 
+def test_options_are_part_of_what_a_cell_is(trained: Finished, backbone: Backbone, data: TaskData) -> None:
+    """The overrides of a call and the options of a cell are one thing, so that old records are still found."""
+    named = Cell("hificl", seed=3, options=OVERRIDES, variant="small")
+    assert run(named, backbone, data, trained.folder).record == trained.record
+    with pytest.raises(InputError, match="holds a cell with overrides = .*'r': 2.*'r': 3"):
+        run(Cell("hificl", seed=3, options={**OVERRIDES, "r": 3}), backbone, data, trained.folder)
+
+
+def test_what_is_stored_is_counted_and_weighed(trained: Finished) -> None:
+    results = trained.record["results"]
+    assert results["stored_parameters"] == results["trainable_parameters"] == 2 * 2 * 6 * 2 * (5 + 10)
+    file = trained.folder / "adapter" / "adapter_model.safetensors"
+    assert results["stored_bytes"] == file.stat().st_size > 4 * results["stored_parameters"]
+
+
+def test_demonstrations_by_likeness(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    done = run(
+        Cell("icl", shots=2, options={"retrieval": "rices"}, variant="icl_rices"), backbone, data, tmp_path / "c"
+    )
+    assert done.record["config"]["evaluation"]["retrieval"] == "rices"
+    assert (done.record["results"]["stored_parameters"], done.record["results"]["stored_bytes"]) == (0, 0)
+
+
+def test_the_setting_of_a_benchmark_reaches_the_answers(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    setting = Setting(Decoding(max_new_tokens=1), postprocess=lambda text: "red", source={"protocol": "made"})
+    done = run_cell(
+        Cell("zero_shot"), backbone, data, task="colours", metric="exact_match", output_dir=tmp_path, setting=setting
+    )
+    assert {one["prediction"] for one in done.predictions} == {"red"}
+    assert done.record["config"]["evaluation"]["generation"]["max_new_tokens"] == 1
+    assert done.record["config"]["setting"]["source"] == {"protocol": "made"}
+
+
+@pytest.mark.parametrize(
+    "method, options, said",
+    [
+        ("zero_shot", {"r": 3}, "zero_shot has no option r"),
+        ("icl", {"retrieval": "rices", "steps": 3}, "icl has no option steps"),
+        ("icl", {"retrieval": "clip"}, "retrieval 'clip' is unknown; use random or rices"),
+    ],
+)
+def test_options_that_a_prompt_does_not_have(method: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Cell(method, shots=2 if method == "icl" else 0, options=options)
+
+
 @pytest.mark.parametrize(
     "method, shots, control", [("icl", 0, None), ("zero_shot", 4, None), ("lro", 0, None), ("hificl", 0, "blind")]
 )
@@ -143,3 +189,8 @@ def test_cells_that_make_no_sense(method: str, shots: int, control: str | None) 
 def test_every_cell_has_its_own_name() -> None:
     assert Cell("icl", shots=8).name == "icl_8"
     assert Cell("hificl", control="random_lm").name == "hificl_random_lm"
+    assert Cell("lora", options={"use_dora": True}, variant="dora").name == "dora"
+    assert Cell("icl", shots=8, options={"retrieval": "rices"}, variant="icl_rices").name == "icl_rices_8"
+    unnamed = [Cell("lora", options={"r": rank}).name for rank in (3, 4)]
+    assert all(name.startswith("lora_") for name in unnamed)
+    assert len({*unnamed, "lora"}) == 3

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from hificl import cell as cells
 from hificl import quickstart as module
+from hificl.cell import running as cells
 from hificl.errors import InputError, RunError
 from hificl.quickstart import Outcome, Step, plan_quickstart, quickstart
 from training.tiny import save_tiny_llava

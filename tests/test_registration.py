@@ -31,6 +31,24 @@ def test_any_order_registers_and_leaves_no_finder(order: str) -> None:
     run(f"{order}\n{TABLE}\nimport sys; assert not [f for f in sys.meta_path if 'hificl' in type(f).__module__]")
 
 
+@pytest.mark.parametrize("first", ["task_vector", "mtv", "live", "mimic"])
+def test_every_method_is_known_whichever_file_comes_first(first: str) -> None:
+    """Its config class is imported when PEFT first asks for it; options that it does not take are left out."""
+    run(
+        f"import hificl.methods.{first}, sys\n"
+        "from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as configs, PEFT_TYPE_TO_TUNER_MAPPING as tuners\n"
+        "from peft import PeftConfig\n"
+        "from hificl.tuner.config import HiFICLPeftType\n"
+        "for kind in HiFICLPeftType:\n"
+        "    config = PeftConfig.from_peft_type(peft_type=kind.value, task_type=None, unheard_of=1)\n"
+        "    assert type(config) is configs[kind.value] and config.peft_type == kind and kind.value in tuners, kind\n"
+    )
+
+
+def test_the_files_of_methods_wait_until_they_are_needed() -> None:
+    run("import peft, hificl, sys; assert not [name for name in sys.modules if name.startswith('hificl.methods.')]")
+
+
 def test_an_interrupted_import_of_peft_is_made_good_by_the_next() -> None:
     run(
         "import hificl, sys, importlib.abc\n"

@@ -20,7 +20,7 @@ CONFIG = "adapter_config.json"
 INFORMATION = "hificl.json"
 
 _PEFT_PREFIX = "base_model.model."
-_PAIRS = re.compile(r"(.+?)\.\w+\.hificl_kv\.(.+)")
+_PAIRS = re.compile(r"(.+?)\.\w+\.(?:hificl_kv|hificl_interventions)\.(.+)")
 _OPTIONS = (
     "num_virtual_tokens", "r", "share", "factorize_key", "factorize_value", "mixing", "init_score_offset",
     "learn_score_offset", "compat", "cross_attention", "target_modules", "exclude_modules", "layers_to_transform",

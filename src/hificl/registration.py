@@ -6,6 +6,7 @@ PEFT has no entry points. A finder that waits for the import of ``peft`` and the
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -14,22 +15,55 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+IN_METHODS = ("TASK_VECTOR", "FUNCTION_VECTOR", "ICV", "I2CL", "MTV", "LIVE", "MIMIC", "M2IV")
+"""PEFT types whose config class stands in the file of that name, in small letters, in ``hificl.methods``."""
+
+
+class Deferred:
+    """Stands in PEFT's table for a config class whose file is imported when PEFT first uses the class.
+
+    The file enters the class itself (:func:`hificl.tuner.config.registered`).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def load(self) -> Any:
+        """Import the file and return the class."""
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+        table: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
+        importlib.import_module(f"hificl.methods.{self.kind.lower()}")
+        return table[self.kind]
+
+    def __call__(self, **options: Any) -> Any:
+        """Make a config; what the class does not take is left out with a warning, as PEFT does it for classes."""
+        return self.load().from_peft_type(**options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.load(), name)
+
 
 def register() -> None:
-    """Enter config, tuner and key prefix in PEFT's tables; what is there already (a later PEFT's own) stays."""
+    """Enter configs, tuners and key prefixes in PEFT's tables; what is there already (a later PEFT's own) stays."""
     from peft.mapping import (
         PEFT_TYPE_TO_CONFIG_MAPPING,
         PEFT_TYPE_TO_PREFIX_MAPPING,
         PEFT_TYPE_TO_TUNER_MAPPING,
     )
 
-    from hificl.tuner.config import HiFICLConfig, HiFICLPeftType
+    from hificl.tuner.config import HiFICLPeftType
+    from hificl.tuner.intervention_model import InterventionModel
     from hificl.tuner.model import HiFICLModel
 
-    name: Any = HiFICLPeftType.HIFICL
-    PEFT_TYPE_TO_CONFIG_MAPPING.setdefault(name, HiFICLConfig)
-    PEFT_TYPE_TO_TUNER_MAPPING.setdefault(name, HiFICLModel)
-    PEFT_TYPE_TO_PREFIX_MAPPING.setdefault(name, HiFICLModel.prefix)
+    configs: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
+    for kind in IN_METHODS:
+        configs.setdefault(HiFICLPeftType[kind], Deferred(kind))
+    pairs = (HiFICLPeftType.HIFICL, HiFICLPeftType.MIMIC)
+    for kind in HiFICLPeftType:
+        name: Any = kind
+        PEFT_TYPE_TO_TUNER_MAPPING.setdefault(name, HiFICLModel if kind in pairs else InterventionModel)
+        PEFT_TYPE_TO_PREFIX_MAPPING.setdefault(name, HiFICLModel.prefix)
 
 
 class _RegisteringLoader(importlib.abc.Loader):

@@ -22,6 +22,8 @@ def test_a_whole_installation(hificl: Hificl, model: Path, tmp_path: Path, monke
     assert found["missing"] == []
     assert found["versions"]["peft"] is not None
     assert found["kernels"]["cpu float32, with mask"] == "cpu-flash"
+    assert found["merges"]["cpu bfloat16, pairs"] == "separate products"
+    assert set(found["reasons"]) == {*found["kernels"], *found["merges"]}
     assert found["tasks"]["easy_vqa"] == "300 support, 500 query examples"
     assert found["tasks"]["capitals"] == "not fetched (hificl data fetch capitals)"
     assert found["embedded"]["revision"].startswith("content:")

@@ -36,6 +36,23 @@ def test_a_frozen_model_gets_demonstrations(hificl: Hificl, model: Path, rows: P
     assert all(len(ids) == 2 and query not in ids for query, ids in drawn.items())
 
 
+def test_demonstrations_by_the_similarity_of_the_images(
+    hificl: Hificl, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    data = rows / "rows.jsonl"
+    words = ["eval", "--model", model, "--data", data, "--shots", 2, "--demonstrations", data, "--retrieval", "rices"]
+    result = hificl(*words, "--output", "scores", "--json")
+    assert result.exit_code == 0, result.output
+    assert parsed(result)["retrieval"] == "rices"
+    record = json.loads((tmp_path / "scores" / "record.json").read_text())
+    assert record["config"]["retrieval"] == "rices"
+    assert all(query not in ids for query, ids in record["sample_ids"]["demonstrations"].items())
+    assert parsed(hificl(*words, "--dry-run", "--json"))["queries"] == 7
+    wrong = hificl(*words[:-1], "nearest")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "use 'random' or 'rices'" in wrong.stderr
+
+
 def test_the_floors_of_a_task_stand_beside_the_score(hificl: Hificl, model: Path) -> None:
     words = ["eval", "--model", model, "--task", "easy_vqa", "--query-size", 8]
     told = parsed(hificl(*words, "--json"))

@@ -61,14 +61,42 @@ def test_print_config_shows_every_number(hificl: Hificl, model: Path, rows: Path
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("method", ["hificl", "lora"])
+def test_a_teacher_is_one_option(hificl: Hificl, model: Path, rows: Path) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "teacher=kl", "teacher_shots=2", "steps=2"]
+    planned = hificl(*words, "--dry-run")
+    assert planned.exit_code == 0, planned.output
+    assert "kl, 2 demonstrations" in planned.stdout
+    result = hificl(*words, "--json")
+    assert result.exit_code == 0, result.output
+    record = json.loads(Path(parsed(result)["record"]).read_text())
+    assert record["config"]["recipe"]["teacher"] == "kl"
+
+
+def test_a_fitted_method_goes_the_same_way(hificl: Hificl, model: Path, rows: Path, tmp_path: Path) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--method", "icv", "scale=0.2"]
+    told = parsed(hificl(*words, "--dry-run", "--json"))
+    assert (told["examples"], told["held_out"], told["steps"]) == (6, 1, 0)
+    assert told["recipe"] == {"holdout": 0.2, "metric": "exact_match"}
+    result = hificl(*words, "--output", tmp_path / "one")
+    assert result.exit_code == 0, result.output
+    assert "stored values" in result.stdout
+    assert "loss" not in result.stdout
+    again = hificl("train", tmp_path / "one" / "recipe.yaml", f"output={tmp_path / 'two'}")
+    assert again.exit_code == 0, again.output
+    weights = "adapter/adapter_model.safetensors"
+    assert (tmp_path / "two" / weights).read_bytes() == (tmp_path / "one" / weights).read_bytes()
+    scored = hificl("eval", "--adapter", tmp_path / "one", "--data", rows / "rows.jsonl", "--json")
+    assert scored.exit_code == 0, scored.output
+
+
+@pytest.mark.parametrize("method", ["hificl", "lora", "task_vector", "mimic"])
 def test_a_dry_run_tells_the_size_and_writes_nothing(
     hificl: Hificl, model: Path, rows: Path, tmp_path: Path, method: str
 ) -> None:
     words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--method", method, "--dry-run"]
     told = parsed(hificl(*words, "--json"))
     assert told["method"] == method
-    assert told["examples"] == 7
+    assert told["examples"] + told["held_out"] == 7
     assert told["tokens"]["max"] > 16
     assert told["memory_bytes"] > 0
     shown = hificl(*words).stdout
@@ -90,6 +118,8 @@ def test_a_dry_run_tells_the_size_and_writes_nothing(
         (["--data", "{rows}", "lr=fast"], "learning_rate is 'fast'"),
         (["--data", "{rows}", "--method", "lor"], "did you mean 'lora'?"),
         (["--data", "{rows}", "--method", "icl"], "icl has nothing to train"),
+        (["--data", "{rows}", "teacher=kll"], "unknown teacher 'kll'; did you mean 'kl'?"),
+        (["--data", "{rows}", "--method", "icv", "lr=1"], "icv is fitted without gradient steps, so learning_rate"),
         (["--data", "{rows}", "--recipe", "papr"], "did you mean 'paper'?"),
         (["--data", "{rows}", "--model", "./nowhere"], "no such model folder"),
         (["--data", "{rows}", "--columns", "question=q"], "rows.jsonl:1: no column 'q'"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from peft import get_peft_model
 from torch import nn
 
 from hificl.errors import InputError
@@ -86,3 +87,47 @@ def test_options_replace_fields() -> None:
 def test_model_without_attention_is_refused() -> None:
     with pytest.raises(InputError, match="no linear layer in the self-attention of Linear"):
         decoder_projections(nn.Linear(3, 5))
+
+
+def test_official_scope_reaches_the_vision_tower() -> None:
+    model = idefics2()
+    adapted = get_peft_model(model, peft_config(types.SimpleNamespace(model=model), {"scope": "official"}))  # type: ignore[arg-type]
+    names = {name.split(".lora_")[0] for name, _ in adapted.named_parameters() if ".lora_" in name}
+    parts = {part: sum(part in name for name in names) for part in ("text_model", "vision_model", "perceiver")}
+    assert parts == {"text_model": 3 * 4, "vision_model": 2 * 3, "perceiver": 4}
+
+
+def test_dora_by_flag() -> None:
+    backbone: Any = types.SimpleNamespace(model=llava())
+    assert peft_config(backbone, {"dora": True}).use_dora
+    assert not peft_config(backbone, {}).use_dora
+
+
+def test_dora_leaves_out_layers_that_it_would_turn_into_nan() -> None:
+    """A row of zeros has no direction."""
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"num_key_value_heads": 2, **TEXT}
+    config = transformers.Qwen2Config(**sizes)
+    model: Any = transformers.Qwen2ForCausalLM(config)
+    torch.nn.init.zeros_(model.model.layers[1].self_attn.k_proj.weight[3])
+    backbone: Any = types.SimpleNamespace(model=model)
+    with pytest.warns(UserWarning, match=r"rows of zeros in 1 layers, first model\.layers\.1\.self_attn\.k_proj"):
+        made = peft_config(backbone, {"dora": True})
+    adapted = get_peft_model(model, made)
+    names = {name.split(".lora_")[0] for name, _ in adapted.named_parameters() if ".lora_" in name}
+    assert len(names) == 3 * 4 - 1
+    assert torch.isfinite(adapted(input_ids=torch.tensor([[5, 7, 11]])).logits).all()
+    assert peft_config(backbone, {}).exclude_modules is None
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"scope": "vision"}, "scope='vision' is unknown; choose 'decoder' or 'official'"),
+        ({"dora": "yes"}, "dora='yes' must be true or false"),
+        ({"scope": "official", "target_modules": ["q_proj"]}, "both name the layers; give one of the two"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        peft_config(types.SimpleNamespace(model=llava()), options)  # type: ignore[arg-type]

@@ -5,78 +5,50 @@ Run alone (marker ``timing``): two test processes on two cores would time each o
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
-from peft import get_peft_model
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from hificl import HiFICLConfig
+from benchmarks import padded_step, scaling, training_step
+from benchmarks.decoders import Decoder, build
+from benchmarks.measure import Call, Effort, Spread, in_turns, peak_bytes, slope
+from benchmarks.rivals import rival
+from benchmarks.steps import left_padding
+from benchmarks.steps import training_step as step
 
-LIMIT = 1.05
-TOKENS_TO_TIME = 32_768  # so that short steps get more pairs; never fewer than seven
-ANSWER_ROWS = 8
+from .limits import CLOCK, CPU, held
 
-
-def frozen_decoder(kv_heads: int) -> Qwen2ForCausalLM:
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=1024, hidden_size=512, intermediate_size=1408, num_hidden_layers=3,
-        num_attention_heads=8, num_key_value_heads=kv_heads, max_position_embeddings=4096,
-    )  # fmt: skip
-    return Qwen2ForCausalLM(config).eval().requires_grad_(False)
+POINTS = (512, 2048)
+"""Tokens between which growth is measured."""
 
 
-def step(model: torch.nn.Module, queries: int, batch: int, mask: torch.Tensor | None) -> Callable[[], None]:
-    embeddings = torch.randn(batch, queries, 512, requires_grad=True)
-    labels = torch.randint(0, 1024, (batch * ANSWER_ROWS,))
-
-    def run() -> None:
-        logits = model(
-            inputs_embeds=embeddings, attention_mask=mask, use_cache=False, logits_to_keep=ANSWER_ROWS
-        ).logits
-        torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels).backward()
-
-    return run
-
-
-def pair_ratios(ours: Callable[[], None], rival: Callable[[], None], pairs: int) -> list[float]:
-    """Time the two in turn; processor time of this process, so that a busy machine does not decide."""
-    rival()
-    ours()
-    ratios = []
-    for _ in range(pairs):
-        start = time.process_time()
-        rival()
-        middle = time.process_time()
-        ours()
-        ratios.append((time.process_time() - middle) / (middle - start))
-    return ratios
+def steps(decoder: Decoder, tokens: int, batch: int = 1, *, padded: bool = False) -> dict[str, Call]:
+    torch.set_num_threads(1)
+    mask = left_padding(batch, tokens, CPU) if padded else None
+    return {name: step(rival(decoder, name), decoder, tokens, batch=batch, mask=mask) for name in ("plain", "hificl")}
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(
-    ("queries", "batch", "padded", "kv_heads"),
-    [(512, 1, False, 8), (1024, 1, False, 4), (160, 8, True, 4)],
-)
-def test_step_against_the_frozen_decoder(queries: int, batch: int, padded: bool, kv_heads: int) -> None:
-    torch.set_num_threads(1)
-    mask = None
-    if padded:
-        mask = torch.ones(batch, queries, dtype=torch.long)
-        for row in range(batch):
-            mask[row, : 7 * row] = 0
-    plain = frozen_decoder(kv_heads)
-    adapted = get_peft_model(frozen_decoder(kv_heads), HiFICLConfig()).eval()
-    ratios = pair_ratios(
-        step(adapted, queries, batch, mask),
-        step(plain, queries, batch, mask),
-        max(7, TOKENS_TO_TIME // (queries * batch)),
-    )
-    median = statistics.median(ratios)
-    measured = f"T={queries} batch={batch} padded={padded} kv_heads={kv_heads}"
-    print(f"{measured}: {median:.3f} ({min(ratios):.3f}-{max(ratios):.3f})")
-    assert median <= LIMIT, f"step costs {median:.3f} times the frozen decoder's; pairs {sorted(ratios)}"
+@pytest.mark.parametrize(("tokens", "kv_heads"), [(512, 8), (1024, 4)])
+def test_step_against_the_frozen_decoder(tokens: int, kv_heads: int) -> None:
+    calls = steps(build("small", CPU, num_key_value_heads=kv_heads), tokens)
+    timings = in_turns(calls, clock=CLOCK, effort=Effort(7, 31, 4.0))
+    held(timings.ratio("hificl", "plain"), training_step.TARGET)
+
+
+@pytest.mark.timing
+def test_padded_step_against_the_frozen_decoder() -> None:
+    calls = steps(build("small", CPU, num_key_value_heads=4), 160, 8, padded=True)
+    timings = in_turns(calls, clock=CLOCK, effort=Effort(7, 31, 4.0))
+    held(timings.ratio("hificl", "plain"), padded_step.TARGET)
+
+
+@pytest.mark.timing
+def test_time_and_memory_grow_like_the_frozen_decoders() -> None:
+    decoder = build("small", CPU, num_hidden_layers=1)
+    found = {tokens: steps(decoder, tokens) for tokens in POINTS}
+    timings = [in_turns(calls, clock=CLOCK, effort=Effort(7, 21, 3.0)) for calls in found.values()]
+    ratios = [one.ratio("hificl", "plain").median for one in timings]
+    growth = slope(POINTS, ratios)
+    held(Spread(growth, growth, growth, 1), scaling.TARGET)
+    peaks = [peak_bytes(calls["hificl"], CPU) for calls in found.values()]
+    assert slope(POINTS, peaks) < 1.05, f"memory grows faster than the tokens: {peaks} bytes at {POINTS}"

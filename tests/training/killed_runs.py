@@ -19,7 +19,7 @@ from tiny import colour_examples, load_tiny
 
 from hificl import records
 from hificl.adapters import stored
-from hificl.training import api, checkpoints, session
+from hificl.training import api, checkpoints, finished
 from hificl.training.trainer import AnswerTrainer
 
 # The owner of the attribute and its name, by the name of the place; None kills at the start of the call.
@@ -30,7 +30,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "seal": (checkpoints, "seal"),
     "prune": (checkpoints, "prune"),
     "evaluate": (AnswerTrainer, "evaluate"),
-    "adapter": (session, "save_adapter"),
+    "adapter": (finished, "save_adapter"),
     "rename": (stored.os, "replace"),
     "record": (records, "write_json"),
 }

@@ -171,9 +171,9 @@ def test_full_disk_at_the_end(
     target: str,
 ) -> None:
     """The adapter cannot be put in place: the last checkpoint ends the run next time."""
-    from hificl.training import session
+    from hificl.training import finished
 
-    save = session.save_adapter
+    save = finished.save_adapter
 
     def full(*args: Any) -> None:
         with monkeypatch.context() as patch:
@@ -181,7 +181,7 @@ def test_full_disk_at_the_end(
             save(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "save_adapter", full)
+        patch.setattr(finished, "save_adapter", full)
         with pytest.raises(RunError, match="could not be written"):
             train(backbone, examples, output_dir=tmp_path / "run", **OPTIONS)
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["checkpoints", "run.json"]

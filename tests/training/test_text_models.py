@@ -67,6 +67,18 @@ def test_trained_adapter_comes_back_with_its_base(
     assert answers != [one.prediction for one in evaluate(text_model, questions, max_new_tokens=5).predictions]
 
 
+@pytest.mark.parametrize("teacher", ["kl", "mse"])
+def test_a_teacher_needs_no_images(
+    text_model: Backbone, questions: list[Example], tmp_path: Path, teacher: str
+) -> None:
+    run = train(
+        text_model, questions, output_dir=tmp_path, steps=12, learning_rate=3e-2, batch_size=6, micro_batch_size=6,
+        teacher=teacher, teacher_shots=2, answer_weight=0,
+    )  # fmt: skip
+    losses = run.record["results"]["losses"]
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_demonstrations_are_turns_of_the_chat(text_model: Backbone, questions: list[Example]) -> None:
     result = evaluate(text_model, questions[:2], shots=3, demonstrations=questions, max_new_tokens=2)
     assert all(len(one.demonstrations) == 3 for one in result.predictions)

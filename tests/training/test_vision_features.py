@@ -9,6 +9,7 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
+from hificl.adapters.shared_weights import with_shared_weights
 from hificl.training.vision_features import METHOD, remembered_vision_features
 
 IMAGE = 101
@@ -255,3 +256,30 @@ def test_model_without_the_method() -> None:
     with remembered_vision_features(nn.Linear(3, 5)) as counts:
         pass
     assert not counts.method_found
+
+
+def test_trees_over_the_same_weights_and_copies_share_what_is_known() -> None:
+    model = llava()
+    other = with_shared_weights(model)
+    pixels = square(2)
+    with remembered_vision_features(model, other) as counts:
+        first = features(model.model.get_image_features(pixel_values=pixels, return_dict=True))
+        second = features(other.model.get_image_features(pixel_values=pixels, return_dict=True))
+        copied = with_shared_weights(model)
+        third = features(copied.model.get_image_features(pixel_values=pixels, return_dict=True))
+    assert (counts.computed, counts.reused) == (2, 4)
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(first, third, strict=True))
+    assert METHOD not in other.model.__dict__
+
+
+def test_generation_goes_through_the_memory() -> None:
+    """Its code looks up the arguments of the method before it calls it."""
+    model: Any = llava()
+    ids = torch.tensor([[1, 5, *[IMAGE] * 4, 7, 8]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": square(1)}
+    plain = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    with remembered_vision_features(model) as counts:
+        answers = [model.generate(**inputs, max_new_tokens=3, do_sample=False) for _ in range(2)]
+    assert (counts.computed, counts.reused, counts.passed_through) == (1, 1, 0)
+    assert all(torch.equal(answer, plain) for answer in answers)

@@ -40,7 +40,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-def save_tiny_llava(folder: Path, *, seed: int = 0, heads: int = 6, layers: int = 2) -> Path:
+def save_tiny_llava(folder: Path, *, seed: int = 0, heads: int = 6, layers: int = 2, hidden: int = 60) -> Path:
     """Heads of 10 values, grouped queries, 16 image tokens: a tiny relative of the embedded model."""
     torch.manual_seed(seed)
     words = tokenizer()
@@ -50,7 +50,7 @@ def save_tiny_llava(folder: Path, *, seed: int = 0, heads: int = 6, layers: int 
             image_size=IMAGE_SIZE, patch_size=PATCH, vision_use_head=False,
         ),
         text_config=Qwen2Config(
-            vocab_size=len(words), hidden_size=60, intermediate_size=50, num_hidden_layers=layers,
+            vocab_size=len(words), hidden_size=hidden, intermediate_size=50, num_hidden_layers=layers,
             num_attention_heads=heads, num_key_value_heads=2, max_position_embeddings=199,
             tie_word_embeddings=True, initializer_range=0.3, bos_token_id=words.bos_token_id,
             eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,

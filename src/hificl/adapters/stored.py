@@ -24,7 +24,7 @@ from hificl.backbones.checkpoint import check_safetensors
 from hificl.backbones.image_settings import image_settings
 from hificl.errors import InputError, RunError
 from hificl.records import read_json, write_json
-from hificl.tuner import HiFICLModel
+from hificl.tuner import SidecarModel
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -63,8 +63,8 @@ def attach(backbone: Backbone, config: PeftConfig, tensors: Mapping[str, Tensor]
         InputError: ``tensors``, read from ``file``, do not fit the backbone: missing or extra keys, or other shapes.
     """
     with torch.random.fork_rng():
-        model = new_adapter(backbone, config)
-    if not isinstance(model.base_model, HiFICLModel):  # it matches names by layer, and refuses by itself
+        model = new_adapter(backbone, _without_geometry(config))
+    if not isinstance(model.base_model, SidecarModel):  # it matches names by layer, and refuses by itself
         check_tensors(tensors, get_peft_model_state_dict(model, save_embedding_layers=False), file, backbone.name)
     try:
         set_peft_model_state_dict(model, dict(tensors))
@@ -72,6 +72,16 @@ def attach(backbone: Backbone, config: PeftConfig, tensors: Mapping[str, Tensor]
         raise InputError(f"{file}: {error}") from error
     model.requires_grad_(False)
     return model.eval()
+
+
+def _without_geometry(config: PeftConfig) -> PeftConfig:
+    """Let PEFT read the sizes of a prefix from the backbone, as it did when it was made: it would believe the file."""
+    if not config.is_prompt_learning:
+        return config
+    config = copy.deepcopy(config)
+    for name in ("num_layers", "token_dim", "num_attention_heads", "num_transformer_submodules"):
+        setattr(config, name, None)
+    return config
 
 
 def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], file: Path, base: str) -> None:

@@ -1,12 +1,12 @@
 """The joint softmax over virtual and real keys on top of a fused kernel, exact in both directions.
 
-Forward: the kernel sees the real keys only; its output is scaled by their share of the joint mass and the small virtual
-part is added. Backward: the kernel gets the *joint* output and log-sum-exp (see :mod:`hificl.attention.kernels`).
+Forward: the kernel sees the real keys only, and the pairs are merged into its output. Backward: the kernel gets the
+*joint* output and log-sum-exp (see :mod:`hificl.attention.kernels`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,33 +14,60 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from hificl.attention.autocast import without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
-from hificl.attention.kernels import Inputs, Kernel, choose_kernel, finite, wide
+from hificl.attention.choice import choose_kernel
+from hificl.attention.kernels import Inputs, Kernel
+from hificl.attention.merge import Merge, Merged, VirtualPairs, choose_merge, virtual_scores
+
+__all__ = ["JointAttention", "JointGradients", "join", "joint_gradients", "virtual_scores"]
 
 
-def virtual_scores(query: Tensor, virtual_key: Tensor, score_offset: float | Tensor, scale: float) -> Tensor:
-    """Score the virtual keys, ``scale * query @ virtual_key - score_offset``.
+class JointGradients(NamedTuple):
+    """The gradients of one call; None for an offset or a mask that wants none."""
 
-    Returns [batch heads queries virtual] in float32, or float64 for float64.
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    virtual_key: Tensor
+    virtual_value: Tensor
+    score_offset: Tensor | None
+    mask: Tensor | None
+
+
+def join(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None, kernel: Kernel, merge: Merge) -> Merged:
+    """Attend to virtual and real keys in one softmax.
+
+    Args:
+        inputs: The real keys; the mask is additive.
+        pairs: The virtual keys.
+        empty: Rows that see no real key, if known (see ``real_forward``).
+        kernel: Computes attention to the real keys.
+        merge: Joins the pairs to it.
     """
-    scores = scale * (wide(query) @ wide(virtual_key).transpose(-1, -2))
-    if isinstance(score_offset, Tensor) or score_offset != 0.0:
-        scores = scores - score_offset
-    return scores
+    output, real_mass = real_forward(kernel, inputs, empty)
+    if pairs.key.shape[-2]:
+        return merge.forward(inputs.query, pairs, inputs.scale, output, real_mass)
+    return Merged(output, real_mass.masked_fill(real_mass == -torch.inf, torch.inf), None)
 
 
-def merge(scores: Tensor, real_mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Join virtual scores [batch heads queries virtual] and real log-sum-exps [batch heads queries] in one softmax.
+def joint_gradients(
+    inputs: Inputs, pairs: VirtualPairs, adds: bool, kernel: Kernel, merge: Merge, grad: Tensor, merged: Merged,
+    *, wants_offset: bool, wants_mask: bool,
+) -> JointGradients:  # fmt: skip
+    """Give the gradients of what :func:`join` computed; ``grad`` is that of its output.
 
-    Returns:
-        The virtual weights, the share of the real keys, and the joint log-sum-exp; the first two are 0 where nothing
-        is visible at all. ``scores`` is overwritten: this runs once per layer and step.
+    ``adds`` says that the mask was additive from the start, and so can hold finite numbers.
     """
-    top = finite(torch.maximum(scores.amax(dim=-1), real_mass))
-    weights = scores.sub_(top.unsqueeze(-1)).exp_()
-    share = torch.exp(real_mass - top)
-    total = weights.sum(dim=-1).add_(share)
-    total = total.masked_fill(total == 0.0, 1.0)
-    return weights.div_(total.unsqueeze(-1)), share.div_(total), total.log().add_(top)
+    virtual = pairs.key.shape[-2]
+    if adds and not virtual:
+        grad = grad / weight_sums(inputs, merged.joint).unsqueeze(-1).to(grad.dtype)
+    grad_query, grad_key, grad_value = real_backward(kernel, inputs, grad, merged.output, merged.joint)
+    grad_mask = mask_gradient(inputs, grad, merged.output, merged.joint) if wants_mask else None
+    if virtual:
+        found = merge.backward(inputs.query, pairs, inputs.scale, grad, merged, grad_query, wants_offset=wants_offset)
+        return JointGradients(found.query, grad_key, grad_value, found.key, found.value, found.offset, grad_mask)
+    grad_offset = torch.zeros_like(pairs.offset) if wants_offset and isinstance(pairs.offset, Tensor) else None
+    nothing = torch.zeros_like(pairs.key), torch.zeros_like(pairs.value)
+    return JointGradients(grad_query, grad_key, grad_value, *nothing, grad_offset, grad_mask)
 
 
 class JointAttention(torch.autograd.Function):
@@ -61,60 +88,28 @@ class JointAttention(torch.autograd.Function):
         is_causal: bool,
         scale: float,
     ) -> Tensor:
-        """See :func:`hificl.virtual_attention`; ``mask`` is additive here.
-
-        ``empty`` are the rows that see no real key, if known (see ``real_forward``); ``adds`` says that the mask was
-        additive from the start, and so can hold finite numbers.
-        """
+        """See :func:`hificl.virtual_attention` and, for ``empty`` and ``adds``, :func:`join` and its gradients."""
         kernel = choose_kernel(query, mask)
-        output, real_mass = real_forward(kernel, Inputs(query, key, value, mask, is_causal, scale), empty)
-        scores = virtual_scores(query, virtual_key, score_offset, scale)
-        if scores.shape[-1]:
-            weights, share, joint = merge(scores, real_mass)
-            output = wide(output).mul_(share.unsqueeze(-1)).add_(weights @ wide(virtual_value)).to(query.dtype)
-        else:
-            weights, joint = scores, real_mass
-        joint = joint.masked_fill(real_mass == -torch.inf, torch.inf)
+        pairs = VirtualPairs(virtual_key, virtual_value, score_offset)
         offset = score_offset if isinstance(score_offset, Tensor) else None
-        saved = (query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights)
+        merge = choose_merge(query, pairs, offset_gradient=offset is not None and offset.requires_grad)
+        merged = join(Inputs(query, key, value, mask, is_causal, scale), pairs, empty, kernel, merge)
+        saved = (query, key, value, virtual_key, virtual_value, offset, mask, *merged)
         ctx.save_for_backward(*saved)  # type: ignore[arg-type]
-        ctx.kernel, ctx.is_causal, ctx.scale = kernel, is_causal, scale  # type: ignore[attr-defined]
-        ctx.adds_alone = adds and weights.shape[-1] == 0  # type: ignore[attr-defined]
-        return output
+        ctx.kernel, ctx.merge = kernel, merge  # type: ignore[attr-defined]
+        ctx.number = None if isinstance(score_offset, Tensor) else score_offset  # type: ignore[attr-defined]
+        ctx.adds, ctx.is_causal, ctx.scale = adds, is_causal, scale  # type: ignore[attr-defined]
+        return merged.output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the tensors of :meth:`forward`."""
+        query, key, value, virtual_key, virtual_value, offset, mask, *merged = ctx.saved_tensors
+        pairs = VirtualPairs(virtual_key, virtual_value, ctx.number if offset is None else offset)
         with without_autocast(grad.device.type):
-            return _joint_gradients(ctx, grad)
-
-
-def _joint_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    query, key, value, virtual_key, virtual_value, offset, mask, output, joint, weights = ctx.saved_tensors
-    kernel: Kernel = ctx.kernel
-    inputs = Inputs(query, key, value, mask, ctx.is_causal, ctx.scale)
-    if ctx.adds_alone:
-        grad = grad / weight_sums(inputs, joint).unsqueeze(-1).to(grad.dtype)
-    grad_query, grad_key, grad_value = real_backward(kernel, inputs, grad, output, joint)
-    wide_grad = wide(grad)
-    delta = (wide_grad * wide(output)).sum(dim=-1, keepdim=True)
-    grad_scores = weights * (wide_grad @ wide(virtual_value).transpose(-1, -2)).sub_(delta)
-    pull = ctx.scale * grad_scores
-    grad_query = grad_query.add_(pull @ wide(virtual_key))
-    grad_virtual_key = _sum_to(pull.transpose(-1, -2) @ wide(query), virtual_key)
-    grad_virtual_value = _sum_to(weights.transpose(-1, -2) @ wide_grad, virtual_value)
-    grad_offset = grad_mask = None
-    if offset is not None and ctx.needs_input_grad[5]:
-        grad_offset = _sum_to(-grad_scores, offset)
-    if mask is not None and ctx.needs_input_grad[6]:
-        grad_mask = mask_gradient(inputs, grad, output, joint)
-    return (
-        grad_query, grad_key, grad_value, grad_virtual_key, grad_virtual_value,
-        grad_offset, grad_mask, None, None, None, None,
-    )  # fmt: skip
-
-
-def _sum_to(grad: Tensor, like: Tensor) -> Tensor:
-    """Sum a gradient over the axes along which ``like`` was broadcast."""
-    return grad.sum_to_size(like.shape).to(like.dtype)
+            found = joint_gradients(
+                Inputs(query, key, value, mask, ctx.is_causal, ctx.scale), pairs, ctx.adds, ctx.kernel, ctx.merge,
+                grad, Merged(*merged), wants_offset=ctx.needs_input_grad[5], wants_mask=ctx.needs_input_grad[6],
+            )  # fmt: skip
+        return (*found, None, None, None, None)

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 aten = torch.ops.aten
-HALF = (torch.float16, torch.bfloat16)
 
 
 class Inputs(NamedTuple):
@@ -77,60 +76,24 @@ class CudaFlash:
 
     def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """See :class:`Kernel`."""
-        query, key, value, _, is_causal, scale = inputs
-        found = aten._scaled_dot_product_flash_attention(query, key, value, 0.0, is_causal, scale=scale)
-        return found[0], found[1][:, :, : query.shape[2]]
+        size = inputs.value.shape[-1]
+        query, key, value = map(aligned, inputs[:3])
+        found = aten._scaled_dot_product_flash_attention(query, key, value, 0.0, inputs.is_causal, scale=inputs.scale)
+        return found[0][..., :size], found[1][:, :, : query.shape[2]]
 
     def backward(
         self, inputs: Inputs, grad: Tensor, output: Tensor, log_sum_exp: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :class:`Kernel`. Without dropout the random state is never read: empty tensors stand in."""
-        query, key, value, _, is_causal, scale = inputs
+        size = inputs.value.shape[-1]
+        query, key, value = map(aligned, inputs[:3])
         unused = torch.empty(0, dtype=torch.uint64, device=query.device)
         lengths = (None, None, query.shape[2], key.shape[2])
-        return aten._scaled_dot_product_flash_attention_backward(
-            grad, query, key, value, output, log_sum_exp.contiguous(), *lengths, 0.0, is_causal, unused, unused,
-            scale=scale,
+        found = aten._scaled_dot_product_flash_attention_backward(
+            aligned(grad), query, key, value, aligned(output), log_sum_exp.contiguous(), *lengths, 0.0,
+            inputs.is_causal, unused, unused, scale=inputs.scale,
         )  # fmt: skip
-
-
-class CudaEfficient:
-    """Torch's memory-efficient attention for GPUs: masks and float32. It cannot share key heads: they are repeated."""
-
-    name = "cuda-memory-efficient"
-    mask_alignment = 16  # elements, of the mask's last axis
-    row_alignment = 32  # the kernel keeps the log-sum-exp of a whole number of such rows
-
-    def _prepare(self, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
-        query, key, value, mask, _, _ = inputs
-        groups = query.shape[1] // key.shape[1]
-        if mask is not None:
-            aligned = F.pad(mask.to(query.dtype), (0, -key.shape[2] % self.mask_alignment))
-            mask = aligned[..., : key.shape[2]].expand(*query.shape[:3], key.shape[2])
-        return key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1), mask
-
-    def forward(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """See :class:`Kernel`."""
-        key, value, mask = self._prepare(inputs)
-        output, log_sum_exp, _, _ = aten._scaled_dot_product_efficient_attention(
-            inputs.query, key, value, mask, True, 0.0, inputs.is_causal, scale=inputs.scale
-        )
-        return output, log_sum_exp[:, :, : inputs.query.shape[2]]
-
-    def backward(
-        self, inputs: Inputs, grad: Tensor, output: Tensor, log_sum_exp: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`Kernel`."""
-        key, value, mask = self._prepare(inputs)
-        missing = -inputs.query.shape[2] % self.row_alignment
-        log_sum_exp = F.pad(log_sum_exp, (0, missing), value=torch.inf).contiguous()
-        unused = torch.zeros((), dtype=torch.int64, device=grad.device)
-        grad_query, grad_key, grad_value, _ = aten._scaled_dot_product_efficient_attention_backward(
-            grad, inputs.query, key, value, mask, output, log_sum_exp, unused, unused, 0.0,
-            [True, True, True, False], inputs.is_causal, scale=inputs.scale,
-        )  # fmt: skip
-        shared = (inputs.key.shape[1], -1)
-        return grad_query, grad_key.unflatten(1, shared).sum(2), grad_value.unflatten(1, shared).sum(2)
+        return found[0][..., :size], found[1][..., :size], found[2][..., :size]
 
 
 class Dense:
@@ -200,16 +163,10 @@ def finite(log_sum_exp: Tensor) -> Tensor:
     return log_sum_exp.masked_fill(log_sum_exp == -torch.inf, 0.0)
 
 
-CPU_FLASH, CUDA_FLASH, CUDA_EFFICIENT, DENSE = CpuFlash(), CudaFlash(), CudaEfficient(), Dense()
+def aligned(tensor: Tensor) -> Tensor:
+    """Fill the last axis with zeros up to a multiple of 8: kernels of GPUs read that many numbers at once."""
+    missing = -tensor.shape[-1] % 8
+    return F.pad(tensor, (0, missing)) if missing else tensor
 
 
-def choose_kernel(query: Tensor, mask: Tensor | None) -> Kernel:
-    """Choose by facts: device, dtype, head size, mask, and whether the mask wants a gradient."""
-    if mask is not None and mask.requires_grad:
-        return DENSE
-    if query.device.type == "cpu":
-        return CPU_FLASH
-    if query.device.type == "cuda" and query.dtype != torch.float64:
-        flash = mask is None and query.dtype in HALF and query.shape[-1] <= 256
-        return CUDA_FLASH if flash else CUDA_EFFICIENT
-    return DENSE
+CPU_FLASH, CUDA_FLASH, DENSE = CpuFlash(), CudaFlash(), Dense()

@@ -16,7 +16,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from hificl.attention.autocast import as_under_autocast, without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
 from hificl.attention.checks import check_shapes
-from hificl.attention.kernels import Inputs, choose_kernel
+from hificl.attention.choice import choose_kernel
+from hificl.attention.kernels import Inputs
 from hificl.attention.masks import additive_mask
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from hificl.attention.autocast import as_under_autocast
 from hificl.attention.checks import check_offset, check_shapes
-from hificl.attention.joint import JointAttention
 from hificl.attention.masks import additive_mask
+from hificl.attention.operator import joint_attention
 
 
 @as_under_autocast
@@ -89,7 +89,7 @@ def virtual_attention(
         value, virtual_value = F.pad(value, (0, missing)), F.pad(virtual_value, (0, missing))
     elif missing < 0:
         query, key, virtual_key = (F.pad(tensor, (0, -missing)) for tensor in (query, key, virtual_key))
-    output = JointAttention.apply(
+    output = joint_attention(
         query, key, value, virtual_key, virtual_value, score_offset, mask, None, adds, is_causal, scale
     )
     return output[..., :value_dim]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hificl.backbones.backbone import Backbone
     from hificl.backbones.batching import IGNORED_LABEL, collate
     from hificl.backbones.encoding import Encoded, check_context, encode
-    from hificl.backbones.geometry import build_on_meta
+    from hificl.backbones.geometry import build_on_meta, read_geometry
     from hificl.backbones.load import load_backbone
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "family_of",
     "load_backbone",
+    "read_geometry",
 ]
 
 # The names that need torch: listing the families must not load it.
@@ -41,6 +42,7 @@ _HEAVY = {
     "check_context": "encoding",
     "encode": "encoding",
     "build_on_meta": "geometry",
+    "read_geometry": "geometry",
     "load_backbone": "load",
 }
 

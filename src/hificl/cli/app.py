@@ -8,6 +8,7 @@ import typer
 
 from hificl import __version__
 from hificl.cli.bench import app as bench
+from hificl.cli.compare import command as compare
 from hificl.cli.data import app as data
 from hificl.cli.doctor import command as doctor
 from hificl.cli.eval import command as evaluate
@@ -51,6 +52,7 @@ app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
+app.command("compare")(compare)
 app.command("inspect")(inspect)
 app.command("export")(export)
 app.add_typer(data, name="data")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hificl.cli import options
+from hificl.cli.bench_speed import command as speed
 from hificl.cli.group import CommandGroup
 from hificl.cli.quickstart import step_line, use_one_thread
 from hificl.cli.report import facts, reporting
@@ -26,6 +27,9 @@ app = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Measurements tha
 @app.callback()
 def _front() -> None:
     """Measurements that the project holds itself to."""
+
+
+app.command("speed")(speed)
 
 
 @dataclass(frozen=True)

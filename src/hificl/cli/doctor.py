@@ -39,7 +39,7 @@ def examine() -> dict[str, Any]:
     return {
         "versions": versions,
         "devices": _devices() if complete else [],
-        "kernels": _kernels() if complete else {},
+        **(_attention() if complete else {"kernels": {}, "merges": {}, "reasons": {}}),
         "host": host(),
         "hub": "offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "online",
         "embedded": _embedded(missing) if complete else None,
@@ -54,21 +54,30 @@ def _devices() -> list[str]:
     return ["cpu", *(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))]
 
 
-def _kernels() -> dict[str, str]:
-    """The kernel that each kind of attention call would get, on the device that a backbone would use."""
+def _attention() -> dict[str, dict[str, str]]:
+    """What each kind of attention call would run on, on the device that a backbone would use, and why.
+
+    ``kernels`` compute attention to the real keys, ``merges`` join the virtual pairs to it; ``reasons`` says for the
+    entries of both why it is this one.
+    """
     import torch
 
-    from hificl.attention.kernels import choose_kernel
+    from hificl.attention.choice import kernel_and_reason
+    from hificl.attention.merge import SEPARATE, VirtualPairs, why_not_triton
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = {}
+    kernels, merges, reasons = {}, {}, {}
     for dtype in (torch.float32, torch.bfloat16):
         query = torch.zeros(1, 1, 1, 64, dtype=dtype, device=device)
         mask = torch.zeros(1, 1, 1, 1, dtype=dtype, device=device)
         name = f"{device} {str(dtype).removeprefix('torch.')}"
-        found[f"{name}, causal"] = choose_kernel(query, None).name
-        found[f"{name}, with mask"] = choose_kernel(query, mask).name
-    return found
+        for case, seen in ((f"{name}, causal", None), (f"{name}, with mask", mask)):
+            kernel, reasons[case] = kernel_and_reason(query, seen)
+            kernels[case] = kernel.name
+        reason = why_not_triton(query, VirtualPairs(query[0], query[0], 0.0))
+        merges[f"{name}, pairs"] = "triton" if reason is None else SEPARATE.name
+        reasons[f"{name}, pairs"] = reason or "reads queries and outputs once and writes outputs once"
+    return {"kernels": kernels, "merges": merges, "reasons": reasons}
 
 
 def _embedded(missing: list[dict[str, str]]) -> dict[str, Any] | None:
@@ -118,7 +127,8 @@ def _show(screen: Console, found: dict[str, Any]) -> None:
     rows["threads"] = host["threads"]
     rows["devices"] = ", ".join(found["devices"])
     rows["model hub"] = found["hub"]
-    rows.update({f"attention, {case}": kernel for case, kernel in found["kernels"].items()})
+    for case, kernel in {**found["kernels"], **found["merges"]}.items():
+        rows[f"attention, {case}"] = f"{kernel} ({found['reasons'][case]})"
     rows["embedded model"] = f"{embedded['revision']}, {size(embedded['bytes'])}" if embedded else "missing"
     rows.update({f"task {name}": state for name, state in found["tasks"].items()})
     facts(screen, rows)

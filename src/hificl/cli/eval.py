@@ -33,6 +33,7 @@ class EvalOptions(DataOptions):
     prompt: str | None = None
     shots: int = 0
     demonstrations: str | None = None
+    retrieval: str = "random"
     metric: str | None = None
     generation: str | None = None
     batch_size: int | None = None
@@ -60,6 +61,14 @@ def command(
     demonstrations: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Rows that demonstrations are drawn from.", show_default=False),
+    ] = None,
+    retrieval: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How they are chosen: random (default), or rices, by the similarity of the images.",
+            show_default=False,
+        ),
     ] = None,
     metric: Annotated[
         str | None, typer.Option(help="How answers are scored; default: that of the task, else exact_match.")
@@ -93,8 +102,8 @@ def command(
         "adapter": adapter, "model": model, "data": data, "images": images, "columns": column_names(columns),
         "task": task, "root": root, "protocol": protocol, "on_bad": on_bad and on_bad.value,
         "support_size": support_size, "query_size": query_size,
-        "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "metric": metric,
-        "generation": generation, "batch_size": batch_size, "output": output, "seed": seed,
+        "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "retrieval": retrieval,
+        "metric": metric, "generation": generation, "batch_size": batch_size, "output": output, "seed": seed,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, _ = read_settings(EvalOptions, words, given)
@@ -145,7 +154,7 @@ def _prompted(chosen: EvalOptions, rows: Rows, subject: Backbone | Run) -> Backb
     return replace(subject, backbone=with_prompt(subject.backbone, chosen.prompt, rows))
 
 
-def _decoding(chosen: EvalOptions, rows: Rows, backbone: Backbone) -> Decoding:
+def decoding_of(chosen: EvalOptions, rows: Rows, backbone: Backbone) -> Decoding:
     """The preset that was named, else that of the protocol, else greedy decoding."""
     from hificl.evaluation import PRESETS, find_decoding
 
@@ -162,9 +171,9 @@ def _evaluate(report: Report, chosen: EvalOptions, subject: Backbone | Run, rows
     metric = chosen.metric or (rows.task.metric if rows.task else "exact_match")
     own_metric = rows.task is not None and metric == rows.task.metric
     result = evaluate(
-        subject, rows.queries, metric=metric, shots=chosen.shots, demonstrations=support, seed=rows.seed,
-        batch_size=chosen.batch_size, output_dir=chosen.output, decoding=_decoding(chosen, rows, backbone),
-        source=rows.source, postprocess=postprocessing(chosen, rows),
+        subject, rows.queries, metric=metric, shots=chosen.shots, demonstrations=support, retrieval=chosen.retrieval,
+        seed=rows.seed, batch_size=chosen.batch_size, output_dir=chosen.output,
+        decoding=decoding_of(chosen, rows, backbone), source=rows.source, postprocess=postprocessing(chosen, rows),
         details=details_of(chosen, rows, subject, support) if own_metric else None,
     )  # fmt: skip
     summary = evaluation_summary(chosen, rows, result, _floors(rows, metric))
@@ -189,11 +198,12 @@ def _show_size(
     from hificl.evaluation.generation import resolve_decoding
 
     backbone = subject if isinstance(subject, Backbone) else subject.backbone
-    search = resolve_decoding(backbone, _decoding(chosen, rows, backbone))
+    search = resolve_decoding(backbone, decoding_of(chosen, rows, backbone))
     new_tokens = search.max_new_tokens or 0
     encoded = Queries(
-        backbone, rows.queries, shots=chosen.shots, demonstrations=support, seed=rows.seed, new_tokens=new_tokens
-    )
+        backbone, rows.queries, shots=chosen.shots, demonstrations=support, retrieval=chosen.retrieval, seed=rows.seed,
+        new_tokens=new_tokens,
+    )  # fmt: skip
     estimate = estimate_size(
         backbone, encoded, new_tokens=new_tokens, batch_size=chosen.batch_size, num_beams=search.num_beams
     )

@@ -34,6 +34,7 @@ def evaluation_summary(
         "max_new_tokens": generation["max_new_tokens"],
         "metric": config["metric"],
         "shots": chosen.shots,
+        "retrieval": chosen.retrieval,
         "seed": rows.seed,
         "score": result.score,
         "score_ci95": list(result.ci95),

@@ -60,6 +60,7 @@ _OWN_WORDS = {
     r"^columns: ": "--columns: ",
     r"\boutput_dir\b": "--output",
     r"\bresume=False\b": "--no-resume",
+    r"\bfresh=True\b": "--fresh",
     r"\bon_bad='skip'": "--on-bad skip",
     r"\bsmaller support_size\b": "smaller --support-size",
 }

@@ -55,7 +55,13 @@ def _methods() -> Iterable[Mapping[str, Any]]:
     from hificl.methods import METHODS
 
     for method in METHODS.values():
-        yield {"name": method.name, "description": method.description, "learned": method.learned}
+        yield {
+            "name": method.name,
+            "description": method.description,
+            "kind": method.kind,
+            "learned": method.learned,
+            "source": method.source,
+        }
 
 
 def _tasks() -> Iterable[Mapping[str, Any]]:

@@ -29,8 +29,7 @@ def postprocessing(chosen: EvalOptions, rows: Rows) -> Callable[[str], str] | No
 def details_of(chosen: EvalOptions, rows: Rows, subject: Backbone | Run, support: Sequence[Example]) -> Any:
     """The further figures of a task; None where there are none."""
     from hificl.backbones import Backbone
-    from hificl.data import choose_demonstrations
-    from hificl.evaluation import DETAILS
+    from hificl.evaluation import DETAILS, demonstration_chooser
     from hificl.evaluation.likelihood import share_of_yes
     from hificl.evaluation.task_scoring import ranked_by_yes
 
@@ -39,9 +38,9 @@ def details_of(chosen: EvalOptions, rows: Rows, subject: Backbone | Run, support
     if rows.task.name != "hateful_memes":
         return DETAILS.get(rows.task.name)
     backbone = subject if isinstance(subject, Backbone) else subject.backbone
+    choose = demonstration_chooser(backbone, support, shots=chosen.shots, retrieval=chosen.retrieval, seed=rows.seed)
 
     def probability(example: Example) -> float:
-        drawn = choose_demonstrations(support, example, chosen.shots, rows.seed)
-        return share_of_yes(backbone, subject.model, example, demonstrations=drawn)
+        return share_of_yes(backbone, subject.model, example, demonstrations=choose(example))
 
     return ranked_by_yes(probability)

@@ -58,7 +58,11 @@ def command(
     prompt: options.Prompt = None,
     method: Annotated[
         str | None,
-        typer.Option(help="hificl (default) or lora; see `hificl list methods`.", rich_help_panel=TRAINING),
+        typer.Option(
+            help="Trained: hificl (default), lora, prefix_tuning, i2cl, live, mimic, m2iv. Fitted from activations: "
+            "task_vector, function_vector, icv, mtv. `hificl list methods` says what each does.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -81,6 +85,7 @@ def command(
     """Train an adapter on a frozen model from a few hundred labelled examples.
 
     Any number of the training can be overridden: lr=5e-3 epochs=5 num_virtual_tokens=16 r=8 batch_size=8 holdout=0.1.
+    With teacher=mse, cosine or kl the model also learns from itself with teacher_shots=8 demonstrations before it.
     A killed run goes on when the same command is given again.
 
     Example: hificl train --data rows.jsonl --images photos lr=5e-3
@@ -97,12 +102,20 @@ def command(
         backbone = _backbone(chosen, rows)
         # The seed of a protocol, written out, so that the recipe file repeats the run.
         chosen = replace(chosen, seed=rows.seed)
+        overrides = {**_metric(chosen, rows), **overrides}
         if print_config:
             show_config(report, chosen, overrides, backbone)
         elif dry_run:
             _show_plan(report, chosen, overrides, backbone, _examples(rows))
         else:
             _train(report, chosen, overrides, backbone, rows)
+
+
+def _metric(chosen: TrainOptions, rows: Rows) -> dict[str, str]:
+    """A fitted method chooses by the metric of its task."""
+    from hificl.training.recipes import is_fitted
+
+    return {"metric": rows.task.metric} if rows.task is not None and is_fitted(chosen.method) else {}
 
 
 def _examples(rows: Rows) -> list[Example]:
@@ -155,6 +168,7 @@ def _summary(chosen: TrainOptions, run: Run) -> dict[str, Any]:
         "examples": len(run.record["sample_ids"]["train"]),
         "steps": results["steps"],
         "trainable_parameters": results["trainable_parameters"],
+        "stored_parameters": results.get("stored_parameters"),
         "adapter_bytes": weights.stat().st_size,
         "final_loss": results["losses"][-1] if results["losses"] else None,
         "held_out_loss": results["held_out_loss"],
@@ -166,9 +180,15 @@ def _show(screen: Console, summary: dict[str, Any], chosen: TrainOptions) -> Non
     rows: dict[str, object] = {
         "adapter": f"{summary['adapter']} ({size(summary['adapter_bytes'])})",
         "trainable parameters": f"{summary['trainable_parameters']:,}",
-        "trained": f"{summary['steps']} steps on {summary['examples']} examples, "
-        f"{duration(summary['train_seconds'])}, last loss {summary['final_loss']:.3f}",
     }
+    if summary["steps"]:
+        rows["trained"] = (
+            f"{summary['steps']} steps on {summary['examples']} examples, {duration(summary['train_seconds'])}, last "
+            f"loss {summary['final_loss']:.3f}"
+        )
+    else:
+        rows["stored values"] = f"{summary['stored_parameters']:,}"
+        rows["fitted"] = f"to {summary['examples']} examples, {duration(summary['train_seconds'])}"
     if summary["held_out_loss"] is not None:
         rows["held-out loss"] = f"{summary['held_out_loss']:.3f}"
     rows["record"] = summary["record"]
@@ -194,20 +214,26 @@ def _show_plan(
     report.result(value, show)
 
 
+def _targets(names: tuple[str, ...]) -> str:
+    return f"{len(names)} modules: {names[0]} ... {names[-1]}" if names else "no module; the cache of every layer"
+
+
 def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
     """Print what a training would do."""
     held = f", {plan.held_out} held out" if plan.held_out else ""
-    tokens = plan.tokens
-    facts(
-        screen,
-        {
-            "method": f"{plan.method} on {model} ({plan.base_parameters:,} frozen parameters)",
-            "targets": f"{len(plan.targets)} modules: {plan.targets[0]} ... {plan.targets[-1]}",
-            "trainable parameters": f"{plan.trainable_parameters:,}",
-            "examples": f"{plan.examples}{held}",
-            "tokens per sample": f"{tokens['min']} to {tokens['max']}, mean {tokens['mean']:.1f}",
-            "steps": f"{plan.steps} of {plan.recipe.batch_size} examples, learning rate {plan.recipe.learning_rate:g}",
-            "memory": f"about {size(plan.memory_bytes)}",
-            "would write": folder,
-        },
-    )
+    tokens, recipe = plan.tokens, plan.recipe
+    rows: dict[str, object] = {
+        "method": f"{plan.method} on {model} ({plan.base_parameters:,} frozen parameters)",
+        "targets": _targets(plan.targets),
+        "trainable parameters": f"{plan.trainable_parameters:,}",
+        "stored values": f"{plan.stored_parameters:,}",
+        "examples": f"{plan.examples}{held}",
+        "tokens per sample": f"{tokens['min']} to {tokens['max']}, mean {tokens['mean']:.1f}",
+    }
+    if plan.is_fitted:
+        rows["chosen by"] = f"{recipe.metric} on held-out examples"
+    else:
+        rows["steps"] = f"{plan.steps} of {recipe.batch_size} examples, learning rate {recipe.learning_rate:g}"
+    if recipe.teacher:
+        rows["teacher"] = f"{recipe.teacher}, {recipe.teacher_shots} demonstrations at every visit"
+    facts(screen, {**rows, "memory": f"about {size(plan.memory_bytes)}", "would write": folder})

@@ -30,7 +30,7 @@ def recipe_file(chosen: TrainOptions, overrides: dict[str, Any], backbone: Backb
     from hificl.training.request import resolve
 
     request = resolve(backbone, chosen.method, chosen.recipe, overrides)
-    values = {**asdict(chosen), "output": str(chosen.folder), **asdict(request.recipe)}
+    values = {**asdict(chosen), "output": str(chosen.folder), **request.recipe_values}
     values.update(_adapter_values(request.config))
     if not chosen.columns:
         values.pop("columns")

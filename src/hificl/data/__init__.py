@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hificl.data.cells import ImageCell
-from hificl.data.demonstrations import EPISODE, choose_demonstrations, demonstration_pool
+from hificl.data.demonstrations import EPISODE, choose_demonstrations, demonstration_pool, nearest_demonstrations
 from hificl.data.example import Example, ImageSource
 from hificl.data.images import load_image
 from hificl.data.rows import read_rows
@@ -16,5 +16,6 @@ __all__ = [
     "choose_demonstrations",
     "demonstration_pool",
     "load_image",
+    "nearest_demonstrations",
     "read_rows",
 ]

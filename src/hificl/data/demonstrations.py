@@ -1,11 +1,11 @@
-"""The seeded choice of in-context demonstrations for a query."""
+"""The choice of in-context demonstrations for a query: a seeded draw, or the most similar ones."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 
 from hificl.data.example import Example, ImageSource
@@ -48,13 +48,38 @@ def choose_demonstrations(support: Sequence[Example], query: Example, shots: int
         InputError: ``shots`` is negative or not an integer, the support set (or the query's episode in it) holds
             fewer usable examples, or a drawn one has no answer.
     """
-    if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
-        raise InputError(f"query {query.id!r}: shots must be an integer of at least 0, got {shots!r}")
+    _check_shots(query, shots)
     pool = demonstration_pool(support, query)
     order = _shuffled(pool, query, seed)
     chosen = list(islice(order if query.meta.get(EPISODE) is None else _evenly(order), shots))
     _check(chosen, query, shots, len(pool))
     return chosen
+
+
+def nearest_demonstrations(
+    support: Sequence[Example], query: Example, shots: int, similarity: Callable[[Example], float]
+) -> list[Example]:
+    """Choose the support examples most similar to one query; never the query itself, only those of its episode.
+
+    Args:
+        support: Labelled examples to choose from; among equally similar ones the earlier one is nearer.
+        query: The example that will be answered.
+        shots: Number of demonstrations; 0 gives an empty list.
+        similarity: How similar an example is to the query; more is nearer.
+
+    Returns:
+        ``shots`` examples in the order in which the prompt shows them, the most similar one last, next to the query. A
+        smaller ``shots`` gives the end of it.
+
+    Raises:
+        InputError: As for :func:`choose_demonstrations`.
+    """
+    _check_shots(query, shots)
+    pool = demonstration_pool(support, query)
+    usable = [one for one in pool if not _same_item(one, query)] if shots else []
+    chosen = sorted(usable, key=similarity, reverse=True)[:shots]
+    _check(chosen, query, shots, len(pool))
+    return chosen[::-1]
 
 
 def _shuffled(pool: Sequence[Example], query: Example, seed: int) -> Iterator[Example]:
@@ -78,6 +103,11 @@ def _evenly(drawn: Iterable[Example]) -> Iterator[Example]:
         by_answer.setdefault(example.answers[0] if example.answers else "", []).append(example)
     for turn in zip_longest(*by_answer.values()):
         yield from (example for example in turn if example is not None)
+
+
+def _check_shots(query: Example, shots: int) -> None:
+    if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
+        raise InputError(f"query {query.id!r}: shots must be an integer of at least 0, got {shots!r}")
 
 
 def _check(chosen: Sequence[Example], query: Example, shots: int, pool_size: int) -> None:

@@ -7,6 +7,7 @@ from hificl.evaluation.generation import Generated, generate_answers
 from hificl.evaluation.presets import PRESETS, Decoding, Preset, find_decoding
 from hificl.evaluation.queries import Queries
 from hificl.evaluation.record import Prediction
+from hificl.evaluation.retrieval import RETRIEVALS, demonstration_chooser
 from hificl.evaluation.scoring import Result, evaluate
 from hificl.evaluation.task_scoring import DETAILS, POSTPROCESS
 
@@ -14,6 +15,7 @@ __all__ = [
     "DETAILS",
     "POSTPROCESS",
     "PRESETS",
+    "RETRIEVALS",
     "Decoding",
     "Estimate",
     "Generated",
@@ -21,6 +23,7 @@ __all__ = [
     "Preset",
     "Queries",
     "Result",
+    "demonstration_chooser",
     "estimate_size",
     "evaluate",
     "find_decoding",

@@ -51,6 +51,7 @@ def generate_answers(
     *,
     shots: int = 0,
     demonstrations: Sequence[Example] = (),
+    retrieval: str = "random",
     seed: int = 0,
     batch_size: int | None = None,
     max_new_tokens: int | None = None,
@@ -64,7 +65,8 @@ def generate_answers(
         model: The backbone's model, or one with an adapter on it. It is in eval mode meanwhile.
         examples: The queries. Their answers are not read and may be absent.
         shots: Demonstrations per query.
-        demonstrations: Support set from which they are drawn, seeded per query, never the query itself.
+        demonstrations: Support set from which they are chosen, never the query itself.
+        retrieval: ``"random"``, seeded per query, or ``"rices"``: by similar images, the nearest last.
         seed: Seed of that draw.
         batch_size: Queries per batch; None chooses from the memory estimate.
         max_new_tokens: Most tokens of one answer; None takes the number of ``decoding``, else the family's.
@@ -77,7 +79,9 @@ def generate_answers(
     started = time.perf_counter()
     backbone, search = prompted_for(backbone, model), resolve_decoding(backbone, decoding, max_new_tokens)
     limit = search.max_new_tokens or 0
-    queries = Queries(backbone, examples, shots=shots, demonstrations=demonstrations, seed=seed, new_tokens=limit)
+    queries = Queries(
+        backbone, examples, shots=shots, demonstrations=demonstrations, retrieval=retrieval, seed=seed, new_tokens=limit
+    )
     estimate = estimate_size(backbone, queries, new_tokens=limit, batch_size=batch_size, num_beams=search.num_beams)
     logger.info("%s: %s", backbone.name, estimate)
     training = [module for module in model.modules() if module.training]

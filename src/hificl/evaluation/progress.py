@@ -15,15 +15,16 @@ LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Counts finished answers and shows rate and remaining time, on the main process only.
+    """Counts what is finished and shows rate and remaining time, on the main process only.
 
     Args:
-        total: Answers in all.
+        total: How many in all.
         label: What is being done, one word.
+        unit: What is counted, in the singular.
     """
 
-    def __init__(self, total: int, label: str) -> None:
-        self.total, self.label = total, label
+    def __init__(self, total: int, label: str, unit: str = "answer") -> None:
+        self.total, self.label, self.unit = total, label, unit
         self.done = 0
         self.bar: Any = None
         self.silent = os.environ.get("RANK", "0") != "0"
@@ -32,7 +33,7 @@ class Progress:
     def __enter__(self) -> Progress:
         self.started = self.last_line = time.monotonic()
         if sys.stderr.isatty() and not self.silent:
-            self.bar = tqdm(total=self.total, desc=self.label, unit="answer", file=sys.stderr)
+            self.bar = tqdm(total=self.total, desc=self.label, unit=self.unit, file=sys.stderr)
         return self
 
     def __exit__(
@@ -42,7 +43,7 @@ class Progress:
             self.bar.close()
 
     def advance(self, count: int) -> None:
-        """Add ``count`` finished answers; a plain line follows if the last one is old enough or this is the end."""
+        """Add ``count`` finished ones; a plain line follows if the last one is old enough or this is the end."""
         self.done += count
         if self.bar is not None:
             self.bar.update(count)
@@ -54,7 +55,7 @@ class Progress:
         rate = self.done / max(now - self.started, 1e-9)
         remaining = (self.total - self.done) / max(rate, 1e-9)
         print(
-            f"{self.label}: {self.done}/{self.total}, {rate:.1f} answers/s, {remaining:.0f} s left",
+            f"{self.label}: {self.done}/{self.total}, {rate:.1f} {self.unit}s/s, {remaining:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

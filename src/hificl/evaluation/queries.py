@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hificl.backbones import Backbone, Encoded, check_context, encode
-from hificl.data import Example, choose_demonstrations
+from hificl.data import Example
 from hificl.errors import InputError
+from hificl.evaluation.retrieval import demonstration_chooser
 
 KEPT_BYTES = 2 * 2**30
 """Bytes of processed images that are kept between the size estimate and generation; the rest is processed again."""
@@ -19,13 +20,14 @@ class Queries:
         backbone: Encodes the prompts.
         examples: The queries; their answers are not read.
         shots: Demonstrations per query.
-        demonstrations: Support set to draw them from, seeded per query, never the query itself.
+        demonstrations: Support set to choose them from, never the query itself.
+        retrieval: How they are chosen: ``"random"``, seeded per query, or ``"rices"``, by the similarity of the images.
         seed: Seed of the draw.
         new_tokens: Room that every prompt must leave in the context.
 
     Raises:
-        InputError: No query, two queries with one id, a support set that is too small, an unreadable image, or a
-            prompt that does not fit into the context. The message names the sample.
+        InputError: No query, two queries with one id, a support set that is too small, an unreadable image, a prompt
+            that does not fit into the context (the message names the sample), or ``"rices"`` without images.
     """
 
     def __init__(
@@ -35,13 +37,15 @@ class Queries:
         *,
         shots: int = 0,
         demonstrations: Sequence[Example] = (),
+        retrieval: str = "random",
         seed: int = 0,
         new_tokens: int = 0,
     ) -> None:
         _check_ids(examples)
         self.backbone = backbone
         self.examples = list(examples)
-        self.demonstrations = [choose_demonstrations(demonstrations, one, shots, seed) for one in self.examples]
+        choose = demonstration_chooser(backbone, demonstrations, shots=shots, retrieval=retrieval, seed=seed)
+        self.demonstrations = [choose(one) for one in self.examples]
         self.lengths: list[int] = []
         self.image_bytes: list[int] = []
         self._kept: dict[int, Encoded] = {}

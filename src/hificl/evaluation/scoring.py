@@ -58,6 +58,7 @@ def evaluate(
     metric: str | Metric = "exact_match",
     shots: int = 0,
     demonstrations: Sequence[Example] = (),
+    retrieval: str = "random",
     seed: int = 0,
     batch_size: int | None = None,
     output_dir: str | Path | None = None,
@@ -75,8 +76,10 @@ def evaluate(
         examples: The query set; each with at least one accepted answer and an id of its own.
         metric: A name in ``METRICS``, or a function of predictions and accepted answers.
         shots: Demonstrations in every prompt.
-        demonstrations: Support set from which each query draws its own, seeded; never the query itself.
-        seed: Seed of that draw.
+        demonstrations: Support set from which each query gets its own; never the query itself.
+        retrieval: ``"random"``, a seeded draw, or ``"rices"``: those whose images are most similar to the query's, the
+            most similar one last.
+        seed: Seed of the draw.
         batch_size: Queries generated together; None chooses from the memory estimate. On a GPU whose memory runs out it
             is halved, and the record says so.
         output_dir: Gets ``predictions.jsonl`` and then ``record.json``, each written whole or not at all. None writes
@@ -104,6 +107,7 @@ def evaluate(
         examples,
         shots=shots,
         demonstrations=demonstrations,
+        retrieval=retrieval,
         seed=seed,
         batch_size=batch_size,
         decoding=search,
@@ -116,6 +120,7 @@ def evaluate(
         "adapter": describe_adapter(backbone_or_run.model),
         "metric": metric_name,
         "shots": shots,
+        **({"retrieval": retrieval} if retrieval != "random" else {}),
         "batch_size": batch_size,
         "generation": {**asdict(search), "stop_words": list(backbone.stop_words)},
         **({"source": dict(source)} if source is not None else {}),

@@ -3,31 +3,81 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from peft import LoraConfig
+from torch import nn
+
 from hificl.errors import InputError
-from hificl.methods.method import Method
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
-    from torch import nn
-
     from hificl.backbones import Backbone
 
+OPTIONS = ("scope", "dora")
+"""Options that are no field of the PEFT config."""
 
-def peft_config(backbone: Backbone, options: Mapping[str, Any]) -> PeftConfig:
-    """Return rank 16, alpha 32, dropout 0.05 on the projections of the decoder, with ``options`` on top.
+OFFICIAL_SUFFIXES = ("q_proj", "k_proj", "v_proj", "o_proj")
+"""Name endings of the authors' runs; they also match the vision tower and the resampler."""
+
+
+def peft_config(backbone: Backbone, options: Mapping[str, Any]) -> LoraConfig:
+    """Return rank 16, alpha 32, dropout 0.05, with ``options`` on top.
+
+    Args:
+        backbone: The model to adapt.
+        options: Fields of the config, and: ``scope``, ``"decoder"`` (default: the projections of the self-attention of
+            the text decoder, by structure) or ``"official"`` (every layer of the whole model whose name ends in q_proj,
+            k_proj, v_proj or o_proj); ``dora``, whether the norms are learned apart from the directions (DoRA).
+
+    Warns:
+        UserWarning: DoRA leaves out layers that have rows of zeros, for which it is not defined.
 
     Raises:
-        InputError: No linear layer was found in the attention modules of the decoder and ``options`` name no target.
+        InputError: ``scope`` or ``dora`` is none of these, ``scope`` comes with ``target_modules``, or no linear layer
+            was found in the attention modules of the decoder and ``options`` name no target.
     """
-    from peft import LoraConfig
-
     values = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.05, "bias": "none", **options}
+    scope, dora = values.pop("scope", None), values.pop("dora", None)
+    if scope not in (None, "decoder", "official"):
+        raise InputError(f"lora: scope={scope!r} is unknown; choose 'decoder' or 'official'.")
+    if dora is not None:
+        if not isinstance(dora, bool):
+            raise InputError(f"lora: dora={dora!r} must be true or false.")
+        values["use_dora"] = dora
     if values.get("target_modules") is None:
-        values["target_modules"] = decoder_projections(backbone.model)
+        official = scope == "official"
+        values["target_modules"] = list(OFFICIAL_SUFFIXES) if official else decoder_projections(backbone.model)
+    elif scope is not None:
+        raise InputError(f"lora: scope={scope!r} and target_modules both name the layers; give one of the two.")
+    if values.get("use_dora") and values.get("exclude_modules") is None:
+        values["exclude_modules"] = _layers_without_direction(backbone.model, values["target_modules"])
     return LoraConfig(**values)
+
+
+def _layers_without_direction(model: nn.Module, targets: str | list[str] | set[str]) -> list[str] | None:
+    """Return the targets with rows of zeros, or None: DoRA divides every row by its norm and would give NaN there."""
+    found = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and not module.weight.is_meta and _is_target(name, targets)
+        if module.weight.is_floating_point() and not module.weight.any(dim=1).all()
+    ]
+    if found:
+        warnings.warn(
+            f"lora: DoRA is not defined for the rows of zeros in {len(found)} layers, first {found[0]}; these layers "
+            "are left out.",
+            stacklevel=4,
+        )
+    return found or None
+
+
+def _is_target(name: str, targets: str | list[str] | set[str]) -> bool:
+    """Whether PEFT would adapt a layer of this name."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def decoder_projections(model: nn.Module) -> str:
@@ -37,8 +87,6 @@ def decoder_projections(model: nn.Module) -> str:
     ``layer_idx`` and whether they are causal. Suffixes such as ``q_proj`` would also match the vision tower. Cross
     attention is left out.
     """
-    from torch import nn
-
     decoder = _text_decoder(model)
     inside = {id(module) for module in decoder.modules()}
     children: dict[str, dict[str, None]] = {}
@@ -67,11 +115,3 @@ def _is_self_attention(module: nn.Module) -> bool:
     if not hasattr(module, "layer_idx") or not hasattr(module, "is_causal"):
         return False
     return not getattr(module, "is_cross_attention", False) and "cross" not in type(module).__name__.lower()
-
-
-LORA = Method(
-    name="lora",
-    description="low-rank updates of the attention projections of the text decoder (never the vision tower)",
-    learned=True,
-    peft_config=peft_config,
-)

@@ -1,27 +1,33 @@
-"""``train``: fit an adapter to a few hundred examples, resumably, and leave a folder that ``load`` takes."""
+"""``train``: train or fit an adapter on a few hundred examples, resumably, and leave a folder for ``load``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig
-from transformers import set_seed
+from transformers import TrainingArguments, set_seed
 
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.methods import METHODS
+from hificl.methods.fitting import Fitting
 from hificl.run import Run, load
+from hificl.training.finished import count_trainable
+from hificl.training.fit import fit
 from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
-from hificl.training.request import resolve
+from hificl.training.lessons import visits_of
+from hificl.training.request import Request, resolve
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
-from hificl.training.session import Session, count_trainable
-from hificl.training.trainer import training_arguments
+from hificl.training.session import Session
+from hificl.training.trainer import scale_parameters, training_arguments
 
 
 def train(
@@ -37,12 +43,16 @@ def train(
     source: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Run:
-    """Train an adapter on a frozen backbone: cross-entropy on the answers, nothing else.
+    """Train or fit an adapter on a frozen backbone.
+
+    A trained method learns the answers by cross-entropy; with ``teacher="mse"``, ``"cosine"`` or ``"kl"`` it learns
+    besides to compute what the frozen model computes where it sees demonstrations. The values of a fitted method are
+    computed from activations, and a share ``holdout`` of the examples chooses its layer or heads.
 
     Args:
         backbone: The frozen base. It is not changed: the adapter gets a module tree of its own over the same weights.
         examples: Training examples with unique ids; the first answer of each is the target.
-        method: A learned entry of ``METHODS``, or any PEFT config.
+        method: An entry of ``METHODS`` that is trained or fitted, or any PEFT config.
         recipe: ``"default"``, ``"paper"`` or ``"robust"``, see ``RECIPES``.
         output_dir: Folder of the run; made if missing. It gets ``run.json``, ``checkpoints/``, ``adapter/`` and, last,
             ``record.json``.
@@ -63,8 +73,8 @@ def train(
     check_examples(examples)
     request = resolve(backbone, method, recipe, overrides)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
-    steps = request.recipe.total_steps(len(training))
     folder = RunFolder(Path(output_dir))
+    steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))
     arguments = training_arguments(request.recipe, steps, seed, folder.checkpoints, backbone.device)
     identity = run_identity(
         backbone, examples, request, seed=seed, processes=arguments.world_size, task=task, source=source
@@ -72,19 +82,43 @@ def train(
     if resume:
         folder.compare(identity)
     if not (resume and folder.record.is_file()):
-        # The adapter and the encoding find what is wrong with the options and the examples: before anything is written.
-        set_seed(seed)
-        model = new_adapter(backbone, request.config)
-        if count_trainable(model) == 0:
-            raise InputError(f"train: this {request.method} has no parameters to train; change its options.")
-        session = Session(
-            model=model,
-            backbone=backbone,
-            request=request,
-            encoded=EncodedExamples(backbone, [examples[index] for index in training]),
-            held_out=EncodedExamples(backbone, [examples[index] for index in held]) if held else None,
-            arguments=arguments,
-            folder=folder,
+        fitting = Fitting(
+            backbone,
+            [examples[index] for index in training],
+            [examples[index] for index in held],
+            request.recipe.metric,
+            seed,
         )
-        session.run(identity, resume)
+        if request.is_fitted:
+            set_seed(seed)
+            fit(request, fitting, folder, identity, resume)
+        else:
+            _session(fitting, request, arguments, folder).run(identity, resume)
     return load(folder.path, backbone=backbone)
+
+
+def _session(fitting: Fitting, request: Request, arguments: TrainingArguments, folder: RunFolder) -> Session:
+    """Find what is wrong with the options and the examples, before anything is written.
+
+    Raises:
+        InputError: Something is.
+    """
+    recipe, backbone = request.recipe, fitting.backbone
+    set_seed(fitting.seed)
+    model = new_adapter(backbone, request.config)
+    if count_trainable(model) == 0:
+        raise InputError(f"train: this {request.method} has no parameters to train; change its options.")
+    if recipe.scale_learning_rate is not None and not scale_parameters(model):
+        raise InputError(f"train: {request.method} has no scales; leave scale_learning_rate out.")
+    implementation = METHODS[request.method].implementation if request.method in METHODS else None
+    prepare = getattr(implementation, "prepare", None)
+    return Session(
+        model=model,
+        backbone=backbone,
+        request=request,
+        visits=visits_of(EncodedExamples(backbone, fitting.examples), recipe, arguments.max_steps, fitting.seed),
+        held_out=EncodedExamples(backbone, fitting.held_out) if fitting.held_out else None,
+        arguments=arguments,
+        folder=folder,
+        prepare=None if prepare is None else partial(prepare, fitting),
+    )

@@ -13,12 +13,13 @@ from torch import nn
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
+from hificl.training.finished import count_stored, count_trainable
 from hificl.training.holdout import split_holdout
-from hificl.training.recipes import Recipe
+from hificl.training.lessons import visits_of
+from hificl.training.recipes import Recipe, is_fitted, recipe_values
 from hificl.training.request import resolve
-from hificl.training.samples import EncodedExamples
-from hificl.training.session import count_trainable
-from hificl.tuner.redirect import SIDECAR
+from hificl.training.samples import EncodedExamples, check_examples
+from hificl.tuner.sidecar import Sidecar
 
 ACTIVATIONS_PER_TOKEN = 17
 """Values of hidden size that a decoder layer keeps per token for the backward pass (Korthikanti et al.,
@@ -36,7 +37,10 @@ class Plan:
     """Full names of the modules that get a part of the adapter."""
 
     trainable_parameters: int
-    """Number of parameters that would be trained."""
+    """Number of parameters that would be trained, or learned by a fit."""
+
+    stored_parameters: int
+    """Number of values that the adapter's file would hold; for a fitted method, before it chose layer or heads."""
 
     base_parameters: int
     """Number of parameters of the frozen base."""
@@ -45,13 +49,13 @@ class Plan:
     """Number of examples to train on, without those held out."""
 
     held_out: int
-    """Number of examples kept aside to choose the epoch."""
+    """Number of examples kept aside to choose the epoch, or what a fitted method chooses."""
 
     tokens: dict[str, float]
     """Tokens per sample, answer included: ``min``, ``mean`` and ``max``."""
 
     steps: int
-    """Number of optimiser steps."""
+    """Number of optimiser steps; 0 for a fitted method."""
 
     memory_bytes: int
     """Rough size of weights, adapter with its optimiser state, and activations of one micro batch."""
@@ -59,9 +63,14 @@ class Plan:
     recipe: Recipe
     """All numbers of the run."""
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether values are computed instead of trained."""
+        return is_fitted(self.method)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "recipe": recipe_values(self.method, self.recipe)}
 
 
 def plan(
@@ -86,21 +95,25 @@ def plan(
     Raises:
         InputError: As for ``train``.
     """
+    check_examples(examples)
     request = resolve(backbone, method, recipe, overrides)
-    encoded = EncodedExamples(backbone, examples, kept_bytes=0)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
+    steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))
+    parts = [EncodedExamples(backbone, [examples[index] for index in part], 0) for part in (training, held) if part]
+    visits_of(parts[0], request.recipe, steps, seed)
+    lengths = [length for part in parts for length in part.lengths]
     model = new_adapter(backbone, request.config)
     trainable = count_trainable(model)
-    lengths = encoded.lengths
     return Plan(
         method=request.method,
         targets=_targets(model),
         trainable_parameters=trainable,
+        stored_parameters=count_stored(model),
         base_parameters=sum(parameter.numel() for parameter in backbone.model.parameters()),
         examples=len(training),
         held_out=len(held),
         tokens={"min": min(lengths), "mean": sum(lengths) / len(lengths), "max": max(lengths)},
-        steps=request.recipe.total_steps(len(training)),
+        steps=steps,
         memory_bytes=_memory(backbone, trainable, max(lengths) * request.recipe.micro_batch_size),
         recipe=request.recipe,
     )
@@ -108,8 +121,12 @@ def plan(
 
 def _targets(model: nn.Module) -> tuple[str, ...]:
     """Names of the adapted modules in the base model: PEFT puts two levels above it, and a sidecar lies one below."""
-    names = [name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
-    return tuple(name.removeprefix("base_model.model.").removesuffix(f".{SIDECAR}") for name in names)
+    found: dict[str, None] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, BaseTunerLayer):
+            own = name.rpartition(".")[0] if isinstance(module, Sidecar) else name
+            found[own.removeprefix("base_model.model.")] = None
+    return tuple(found)
 
 
 def _memory(backbone: Backbone, trainable: int, tokens: int) -> int:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def run_identity(
         "task": task,
         "method": request.method,
         "peft": peft_values(request.config),
-        "recipe": asdict(request.recipe),
+        "recipe": request.recipe_values,
         "seed": seed,
         "processes": processes,
         "backbone": {

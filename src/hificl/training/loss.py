@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hificl.attention.kernels import wide
+
 IGNORED = -100
 """Label of a position that does not count."""
 
@@ -26,7 +28,7 @@ def answer_positions(labels: Tensor) -> int:
 
 
 def answer_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Return the cross-entropy over the answer tokens, in float32.
+    """Return the cross-entropy over the answer tokens, in float32 (float64 for float64).
 
     Args:
         outputs: Model output with ``logits`` [batch, kept, vocabulary]; ``kept`` positions at the right end.
@@ -37,13 +39,28 @@ def answer_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int |
     Returns:
         The sum over this batch divided by ``num_items_in_batch``, a scalar.
     """
+    logits, targets = answer_rows(outputs, labels)
+    total = functional.cross_entropy(logits, targets, reduction="sum")
+    items = len(targets) if num_items_in_batch is None else num_items_in_batch
+    return total / torch.as_tensor(items, device=total.device)
+
+
+def answer_rows(outputs: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits that predict answer tokens, [tokens vocabulary] in float32, and these tokens, [tokens].
+
+    The arguments are those of :func:`answer_loss`; tokens stand sample after sample.
+    """
     logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
     rows = logits.shape[1] - 1
     targets = labels[:, labels.shape[1] - rows :].to(logits.device)
     counted = targets != IGNORED
-    total = functional.cross_entropy(logits[:, :-1][counted].float(), targets[counted], reduction="sum")
-    items = counted.sum() if num_items_in_batch is None else num_items_in_batch
-    return total / torch.as_tensor(items, device=total.device)
+    return wide(logits[:, :-1][counted]), targets[counted]
+
+
+def first_tokens(labels: Tensor) -> Tensor:
+    """Return labels [batch, length] that count the first token of every answer alone."""
+    counted = labels != IGNORED
+    return labels.masked_fill(counted.cumsum(dim=1) != 1, IGNORED)
 
 
 def keeps_some_logits(model: nn.Module) -> bool:

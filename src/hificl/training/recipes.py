@@ -5,11 +5,24 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from hificl.errors import InputError
+from hificl.methods import METHODS
+from hificl.metrics import METRICS
+
+TEACHERS = ("mse", "cosine", "kl")
+"""What a student can be held to; see ``Recipe.teacher``."""
+
+ANSWER_TOKENS = ("all", "first")
+
+FITTED_FIELDS = ("holdout", "metric")
+"""The fields that mean something for a method whose values are computed, not trained."""
+
+FITTED_HOLDOUT = 0.2
+"""Share of the support set by which such a method chooses its layer or heads, where no other is given."""
 
 EPOCHS_BY_EXAMPLES = ((1000, 3.0), (500, 4.0), (300, 5.0), (200, 7.0), (0, 12.0))
 """Epochs of the paper's runs, by the least number of examples for which they hold (its data-efficiency sweeps)."""
@@ -62,6 +75,31 @@ class Recipe:
     checkpoint_steps: int = 100
     """Optimiser steps between two checkpoints."""
 
+    teacher: str | None = None
+    """What the frozen model, which sees demonstrations, teaches the adapted one: ``"mse"`` or ``"cosine"``, the outputs
+    of every feed-forward part; ``"kl"``, the distribution of the answer tokens. None: the answers alone are learned."""
+
+    teacher_shots: int = 8
+    """Demonstrations in the teacher's prompt, drawn anew at every visit of an example."""
+
+    teacher_weight: float = 1.0
+    """Factor of the teacher's loss."""
+
+    answer_weight: float = 1.0
+    """Factor of the cross-entropy on the answers."""
+
+    answer_tokens: str = "all"
+    """Which answer tokens are learned: ``"all"``, with the end marker, or ``"first"``, the first one alone."""
+
+    synergy_weight: float = 0.0
+    """Factor of the synergistic loss of M2IV, which ties the outputs of attention and feed-forward to each other."""
+
+    scale_learning_rate: float | None = None
+    """Peak learning rate of the parameters whose name contains "scale"; None: that of all."""
+
+    metric: str = "exact_match"
+    """Metric by which a fitted method chooses its layer or heads, a name in ``hificl.metrics.METRICS``."""
+
     def __post_init__(self) -> None:
         for name in ("learning_rate", "batch_size", "micro_batch_size", "patience", "checkpoint_steps"):
             self._check(name, getattr(self, name) > 0, "above 0")
@@ -71,15 +109,42 @@ class Recipe:
         self._check("holdout", 0 <= self.holdout < 1, "a share of the examples, from 0 to below 1")
         self._check("epochs", self.epochs is None or self.epochs > 0, "above 0")
         self._check("steps", self.steps is None or self.steps > 0, "above 0")
+        self._check_losses()
         if self.batch_size % self.micro_batch_size:
             raise InputError(
                 f"recipe: micro_batch_size {self.micro_batch_size} does not divide batch_size {self.batch_size}; "
                 "change one of the two."
             )
 
+    def _check_losses(self) -> None:
+        rate = self.scale_learning_rate
+        self._check("scale_learning_rate", rate is None or rate > 0, "above 0, or None")
+        for name in ("teacher_shots", "teacher_weight"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("answer_weight", "synergy_weight"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        if self.teacher is None and self.answer_weight == 0:
+            raise InputError("recipe: answer_weight is 0 and there is no teacher, so nothing is learned; set one.")
+        choices: dict[str, Iterable[str]] = {"answer_tokens": ANSWER_TOKENS, "metric": METRICS}
+        if self.teacher is not None:
+            choices["teacher"] = TEACHERS
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"recipe: unknown {name} {getattr(self, name)!r}{nearest(getattr(self, name), known)}")
+
     def _check(self, name: str, good: bool, range_: str) -> None:
         if not good:
             raise InputError(f"recipe: {name} is {getattr(self, name)!r}; it must be {range_}.")
+
+    @property
+    def needs_lessons(self) -> bool:
+        """Whether a training looks at more than the answers."""
+        return self.teacher is not None or self.synergy_weight > 0
+
+    @property
+    def needs_logits(self) -> bool:
+        """Whether a training uses logits of the student."""
+        return self.answer_weight > 0 or self.teacher == "kl"
 
     def total_steps(self, examples: int) -> int:
         """Return the number of optimiser steps for so many training examples."""
@@ -106,14 +171,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": _DEFAULT, "paper": 
 the backbone's family. ``robust`` is ``default`` plus early stopping on a tenth of the training examples, nothing more.
 """
 
-METHOD_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType({"lora": {"learning_rate": 5e-4}})
-"""Recipe values of a method that differ from those of HiFICL, whatever the recipe."""
-
 
 def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
     """Return a recipe with the method's values, the family's defaults and the overrides on top, in that order.
 
     ``paper`` ignores the family's defaults. Keys of ``family_defaults`` that are no recipe field belong to the method.
+    A fitted method holds out ``FITTED_HOLDOUT`` unless something says otherwise.
 
     Raises:
         InputError: There is no such recipe (nearest name given) or a value has a wrong type or range.
@@ -121,7 +184,8 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     if name not in RECIPES:
         raise InputError(f"unknown recipe {name!r}{nearest(name, RECIPES)}")
     known = recipe_fields()
-    chosen = dict(METHOD_VALUES.get(method, {}))
+    chosen: dict[str, Any] = {"holdout": FITTED_HOLDOUT} if is_fitted(method) else {}
+    chosen.update(METHODS[method].recipe if method in METHODS else {})
     if name != "paper":
         chosen.update({key: value for key, value in family_defaults.items() if key in known})
     chosen.update(overrides)
@@ -133,6 +197,17 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
 def recipe_fields() -> dict[str, str]:
     """Return the recipe's field names with their types as written."""
     return {field.name: str(field.type) for field in fields(Recipe)}
+
+
+def recipe_values(method: str, recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of a recipe that mean something for a method."""
+    values = asdict(recipe)
+    return {name: values[name] for name in FITTED_FIELDS} if is_fitted(method) else values
+
+
+def is_fitted(method: str) -> bool:
+    """Return whether the values of a method are computed from activations instead of trained."""
+    return method in METHODS and METHODS[method].kind == "fitted"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -150,6 +225,8 @@ def _check_type(key: str, value: object, declared: str) -> None:
         good = isinstance(value, bool)
     elif declared.startswith("int"):
         good = isinstance(value, int) and not isinstance(value, bool)
+    elif declared.startswith("str"):
+        good = isinstance(value, str)
     else:
         good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good:

@@ -12,7 +12,15 @@ from peft import PeftConfig
 from hificl.backbones import Backbone
 from hificl.errors import HificlError, InputError
 from hificl.methods import METHODS
-from hificl.training.recipes import Recipe, nearest, recipe_fields, resolve_recipe
+from hificl.training.recipes import (
+    FITTED_FIELDS,
+    Recipe,
+    is_fitted,
+    nearest,
+    recipe_fields,
+    recipe_values,
+    resolve_recipe,
+)
 
 _PEFT_INTERNAL = ("auto_mapping", "peft_type", "peft_version", "base_model_name_or_path", "revision", "inference_mode")
 
@@ -30,6 +38,16 @@ class Request:
     recipe: Recipe
     """How it is trained."""
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether its values are computed instead of trained."""
+        return is_fitted(self.method)
+
+    @property
+    def recipe_values(self) -> dict[str, Any]:
+        """The fields of the recipe that mean something for the method."""
+        return recipe_values(self.method, self.recipe)
+
 
 def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides: Mapping[str, Any]) -> Request:
     """Sort the overrides into recipe and PEFT fields and build both.
@@ -40,33 +58,52 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
         InputError: An unknown method, recipe or key (nearest name given), a method without parameters, or a value that
             the recipe or the PEFT config refuses.
     """
+    own: tuple[str, ...] = ()
     if isinstance(method, str):
         name, build = method, _builder(backbone, method)
+        own = getattr(METHODS[name].implementation, "OPTIONS", ())
     else:
         name, build = _method_name(method), _rebuilder(method)
-    known = {field.name for field in dataclasses.fields(build({})) if field.init} - set(_PEFT_INTERNAL)
-    for key in overrides:
-        if key not in known and key not in recipe_fields():
-            raise InputError(f"train: unknown option {key!r}{nearest(key, known | recipe_fields().keys())}")
+    theirs = _method_fields(build, own, overrides)
+    # A fit counts its own steps, say; for a trained method these names are those of the recipe.
+    general = set(FITTED_FIELDS) if is_fitted(name) else set(recipe_fields())
+    _check_names(name, overrides, theirs, general)
     family = backbone.family.training_defaults.get(name, {})
-    ours = {key: value for key, value in overrides.items() if key in recipe_fields()}
+    ours = {key: value for key, value in overrides.items() if key in general}
     resolved = resolve_recipe(recipe, name, family, ours)
-    theirs = {key: value for key, value in overrides.items() if key not in recipe_fields()}
+    chosen = {key: value for key, value in overrides.items() if key not in general}
     if isinstance(method, str) and recipe != "paper":
-        theirs = {**{key: value for key, value in family.items() if key in known}, **theirs}
-    config = build(theirs)
+        chosen = {**{key: value for key, value in family.items() if key in theirs - general}, **chosen}
+    config = build(chosen)
     if getattr(config, "num_virtual_tokens", None) == 0:
         raise InputError(f"train: num_virtual_tokens is 0, so {name} has nothing to train; give it some, such as 8.")
     return Request(name, config, resolved)
 
 
+def _method_fields(
+    build: Callable[[Mapping[str, Any]], PeftConfig], own: tuple[str, ...], overrides: Mapping[str, Any]
+) -> set[str]:
+    """Return the options of a method: the fields of its PEFT config, and ``own``, those that its file names beside."""
+    config = build({key: overrides[key] for key in own if key in overrides})
+    return {field.name for field in dataclasses.fields(config) if field.init} - set(_PEFT_INTERNAL) | set(own)
+
+
+def _check_names(name: str, overrides: Mapping[str, Any], theirs: set[str], general: set[str]) -> None:
+    for key in overrides:
+        if key in theirs | general:
+            continue
+        if key in recipe_fields():
+            raise InputError(f"train: {name} is fitted without gradient steps, so {key} means nothing; leave it out.")
+        raise InputError(f"train: unknown option {key!r}{nearest(key, theirs | general)}")
+
+
 def _builder(backbone: Backbone, name: str) -> Callable[[Mapping[str, Any]], PeftConfig]:
     if name not in METHODS:
         raise InputError(f"train: unknown method {name!r}{nearest(name, METHODS)}")
-    peft_config = METHODS[name].peft_config
-    if peft_config is None:
-        raise InputError(f"train: {name} has nothing to train; evaluate it, or train one of {', '.join(_learned())}.")
-    return lambda options: _built(name, lambda: peft_config(backbone, options))
+    if METHODS[name].kind == "prompt":
+        others = ", ".join(other for other, entry in METHODS.items() if entry.kind != "prompt")
+        raise InputError(f"train: {name} has nothing to train; evaluate it, or train one of {others}.")
+    return lambda options: _built(name, lambda: METHODS[name].peft_config(backbone, options))
 
 
 def _rebuilder(config: PeftConfig) -> Callable[[Mapping[str, Any]], PeftConfig]:
@@ -88,7 +125,3 @@ def _built(name: str, build: Callable[[], PeftConfig]) -> PeftConfig:
 def _method_name(config: PeftConfig) -> str:
     kind = str(getattr(config.peft_type, "value", config.peft_type)).lower()
     return kind if kind else type(config).__name__
-
-
-def _learned() -> list[str]:
-    return [name for name, method in METHODS.items() if method.learned]

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from hificl.backbones import Backbone, Encoded, collate, encode
 from hificl.data import Example
 from hificl.errors import InputError
-from hificl.training.loss import answer_positions
+from hificl.training.loss import answer_positions, first_tokens
 
 KEPT_BYTES = 1024**3
 """Most bytes of pixels and other processor outputs kept in memory; later examples are encoded at every visit."""
@@ -31,6 +31,7 @@ class EncodedExamples:
         self.examples = list(examples)
         self.kept: dict[int, Encoded] = {}
         self.lengths: list[int] = []
+        self.places = {example.id: index for index, example in enumerate(self.examples)}
         for index, example in enumerate(self.examples):
             encoded = encode(backbone, example, answer=example.answers[0])
             self.lengths.append(len(encoded.input_ids) + len(encoded.answer_ids))
@@ -40,6 +41,10 @@ class EncodedExamples:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def length_of(self, id: str) -> int:
+        """Return the tokens of one example, answer included."""
+        return self.lengths[self.places[id]]
 
     def __getitem__(self, index: int) -> Encoded:
         if index in self.kept:
@@ -78,18 +83,40 @@ def visiting_order(examples: int, visits: int, seed: int, reshuffle: bool) -> li
 
 
 class Batches:
-    """Collates encoded examples and says at how many positions logits are needed."""
+    """Collates encoded examples and says at how many positions logits are needed.
 
-    def __init__(self, backbone: Backbone, arguments: Mapping[str, Any], keeps_some_logits: bool) -> None:
+    Args:
+        backbone: Pads the sequences.
+        arguments: Further keyword arguments of the model.
+        keeps_some_logits: Whether the model can compute logits at some positions only.
+        answer_tokens: Which answer tokens have labels, ``"all"`` or ``"first"``.
+        needs_logits: Whether logits are used at all.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        arguments: Mapping[str, Any],
+        keeps_some_logits: bool,
+        *,
+        answer_tokens: str = "all",
+        needs_logits: bool = True,
+    ) -> None:
         self.backbone = backbone
         self.arguments = dict(arguments)
         self.keeps_some_logits = keeps_some_logits
+        self.answer_tokens = answer_tokens
+        self.needs_logits = needs_logits
 
     def __call__(self, encoded: Sequence[Encoded]) -> dict[str, Tensor | int | bool]:
         """Return a left-padded batch with the model's further keyword arguments."""
         batch: dict[str, Any] = dict(collate(self.backbone, encoded, padding_side="left"))
+        if self.answer_tokens == "first":
+            batch["labels"] = first_tokens(batch["labels"])
         if self.keeps_some_logits:
-            batch["logits_to_keep"] = answer_positions(batch["labels"])
+            kept = answer_positions(batch["labels"])
+            # No positions: 0 would stand for all of them.
+            batch["logits_to_keep"] = kept if self.needs_logits else torch.empty(0, dtype=torch.long)
         return {**batch, **self.arguments}
 
 

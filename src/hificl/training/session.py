@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,20 +16,24 @@ from peft import PeftModel, set_peft_model_state_dict
 from transformers import TrainingArguments
 
 from hificl import records
-from hificl.adapters.stored import WEIGHTS, read_tensors, save_adapter
+from hificl.adapters.stored import WEIGHTS, read_tensors
 from hificl.backbones import Backbone
-from hificl.backbones.image_settings import image_settings
-from hificl.errors import RunError
+from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
+from hificl.training.finished import count_stored, count_trainable, write_finished
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
+from hificl.training.lessons import TEACHER_TOKENS, LessonBatches, Lessons
 from hificl.training.loss import keeps_some_logits, takes_argument
-from hificl.training.model_card import model_card
+from hificl.training.objective import Objective
 from hificl.training.request import Request
 from hificl.training.run_folder import RunFolder
-from hificl.training.samples import Batches, EncodedExamples, Visits, visiting_order
+from hificl.training.samples import Batches, EncodedExamples, Visits
 from hificl.training.trainer import AnswerTrainer
 from hificl.training.vision_features import FeatureCounts, remembered_vision_features
+
+PREPARED = "prepared.json"
+"""Name of the file, beside the checkpoints, with the report of a preparation."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Outcome:
     history: list[dict[str, Any]]
     features: FeatureCounts
     seconds: float
+    prepared: Mapping[str, Any] | None
+    """What ``prepare`` of the method reported, None for a method without one."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,30 @@ class Session:
     model: PeftModel
     backbone: Backbone
     request: Request
-    encoded: EncodedExamples
+    visits: Visits | Lessons
     held_out: EncodedExamples | None
     arguments: TrainingArguments
     folder: RunFolder
+    prepare: Callable[[PeftModel], Mapping[str, Any]] | None = None
+    """Fills buffers of the adapter before the first step of the run."""
+
+    @property
+    def encoded(self) -> EncodedExamples:
+        """The training examples."""
+        return self.visits.encoded
 
     def run(self, identity: Mapping[str, Any], resume: bool) -> None:
         """Train to the end and write the adapter and the record.
 
         Raises:
             RunError: The run failed. Complete checkpoints stay; if there is none, nothing stays.
+            InputError: Likewise: a teacher's prompt cannot be aligned.
         """
         self._on_main(lambda: self.folder.claim(identity, resume))
         records.reset_peak_memory()
         try:
             outcome = self._fit()
-        except RunError:
+        except HificlError:
             if self.arguments.should_save and not checkpoints.complete_checkpoints(self.folder.checkpoints):
                 self.folder.clear()
             raise
@@ -74,11 +89,14 @@ class Session:
         last = found[-1] if found else None
         history = checkpoints.logged(last) if last else []
         seconds = checkpoints.seconds_trained(last) if last else 0.0
+        prepared, seconds = self._prepared(last, seconds)
         features = FeatureCounts()
         if last is None or not self._is_over(last, history):
-            trainer = self._trainer(seconds)
+            objective = Objective(self.backbone, self.model, self.request.recipe)
+            trainer = self._trainer(objective, seconds)
+            seeing = [self.model, *([objective.teacher.model] if objective.teacher else [])]
             try:
-                with base_in_evaluation_mode(self.model), remembered_vision_features(self.model) as features:
+                with base_in_evaluation_mode(self.model), remembered_vision_features(*seeing) as features:
                     trainer.train(resume_from_checkpoint=str(last) if last else None)
             except torch.OutOfMemoryError as error:
                 raise RunError(
@@ -90,48 +108,67 @@ class Session:
         chosen = last if best is None else self.folder.checkpoints / f"{checkpoints.PREFIX}{best}"
         if chosen is not None:
             set_peft_model_state_dict(self.model, read_tensors(chosen / WEIGHTS))
-        return Outcome(history, features, seconds)
+        return Outcome(history, features, seconds, prepared)
+
+    def _prepared(self, last: Path | None, seconds: float) -> tuple[Mapping[str, Any] | None, float]:
+        """Prepare a fresh adapter; a resumed one has its buffers in the checkpoint, and its report lies beside it.
+
+        Returns:
+            The report, and the seconds trained with those of the preparation.
+        """
+        if self.prepare is None:
+            return None, seconds
+        report = self.folder.checkpoints / PREPARED
+        if last is None:
+            started = time.monotonic()
+            values = self.prepare(self.model.eval())
+            seconds += time.monotonic() - started
+            self._on_main(lambda: records.write_json(report, values))
+        found: Mapping[str, Any] = records.read_json(report)
+        return found, seconds
 
     def _is_over(self, last: Path, history: list[dict[str, Any]]) -> bool:
         """Whether a run was killed after its last step, before its adapter was written."""
         stopped = self.held_out is not None and should_stop(history, self.request.recipe.patience)
         return stopped or checkpoints.step_of(last) >= self.arguments.max_steps
 
-    def _trainer(self, seconds_before: float) -> AnswerTrainer:
+    def _trainer(self, objective: Objective, seconds_before: float) -> AnswerTrainer:
         recipe = self.request.recipe
-        order_seed = self.arguments.seed if recipe.order_seed is None else recipe.order_seed
-        visits = self.arguments.max_steps * recipe.batch_size
-        base = self.backbone.model
         callbacks = []
         if self.held_out is not None:
             callbacks = [StopOnHoldout(max(1, len(self.encoded) // recipe.batch_size), recipe.patience)]
+        students = self._batches(recipe.needs_logits)
+        collator: Batches | LessonBatches = students
+        if isinstance(self.visits, Lessons):
+            limit = TEACHER_TOKENS if self.backbone.device.type == "cpu" else 0
+            collator = LessonBatches(students, self._batches(recipe.teacher == "kl"), limit)
         return AnswerTrainer(
             self.model,
             self.arguments,
-            collator=Batches(
-                self.backbone,
-                {"use_cache": False} if takes_argument(base, "use_cache") else {},
-                keeps_some_logits(base),
-            ),
-            visits=Visits(self.encoded, visiting_order(len(self.encoded), visits, order_seed, recipe.reshuffle)),
+            objective=objective,
+            collator=collator,
+            visits=self.visits,
             held_out=self.held_out,
+            held_out_collator=self._batches(True),
             callbacks=callbacks,
+            scale_learning_rate=recipe.scale_learning_rate,
             seconds_before=seconds_before,
+        )
+
+    def _batches(self, needs_logits: bool) -> Batches:
+        base = self.backbone.model
+        return Batches(
+            self.backbone,
+            {"use_cache": False} if takes_argument(base, "use_cache") else {},
+            keeps_some_logits(base),
+            answer_tokens=self.request.recipe.answer_tokens,
+            needs_logits=needs_logits,
         )
 
     def _write(self, identity: Mapping[str, Any], outcome: Outcome) -> None:
         """Write the adapter, then the record, then drop the checkpoints."""
         record = self._record(identity, outcome)
-        base = {
-            "name": self.backbone.name,
-            "revision": self.backbone.revision,
-            "prompt": self.backbone.prompt.to_dict(),
-            "image_settings": image_settings(self.backbone),
-        }
-        information = {"format": 1, "base": base, "method": self.request.method, "task": identity["task"]}
-        card = model_card(record, self.backbone.takes_images)
-        save_adapter(self.model, self.folder.adapter, card, information)
-        records.write_json(self.folder.record, record)
+        write_finished(self.folder, self.model, self.backbone, record)
         shutil.rmtree(self.folder.checkpoints, ignore_errors=True)
 
     def _record(self, identity: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
@@ -148,6 +185,7 @@ class Session:
             },
             "results": {
                 "trainable_parameters": count_trainable(self.model),
+                "stored_parameters": count_stored(self.model),
                 "base_parameters": sum(parameter.numel() for parameter in self.backbone.model.parameters()),
                 "steps": max(entry["step"] for entry in history),
                 "losses": [entry["loss"] for entry in history if "loss" in entry],
@@ -156,6 +194,7 @@ class Session:
                 "held_out_loss": min((entry["loss"] for entry in held_out), default=None),
                 "tokens": {"min": min(lengths), "mean": sum(lengths) / len(lengths), "max": max(lengths)},
                 "logits": "answer positions" if keeps_some_logits(self.backbone.model) else "all positions",
+                **({} if outcome.prepared is None else {"prepared": outcome.prepared}),
             },
             "environment": records.environment(),
             "volatile": {
@@ -172,8 +211,3 @@ class Session:
         if self.arguments.should_save:
             act()
         PartialState().wait_for_everyone()
-
-
-def count_trainable(model: torch.nn.Module) -> int:
-    """Return the number of parameters that need a gradient."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -19,17 +19,28 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from hificl.errors import HificlError, InputError, RunError
 from hificl.training import checkpoints
 from hificl.training.holdout import LOSS, best_step
+from hificl.training.lessons import LessonBatches, Lessons
 from hificl.training.loss import IGNORED, answer_loss
+from hificl.training.objective import Objective
 from hificl.training.progress import Progress
 from hificl.training.recipes import Recipe
 from hificl.training.samples import Batches, EncodedExamples, Visits
 
 
 class AnswerTrainer(Trainer):
-    """Trains the adapter of ``model`` on answer and end tokens.
+    """Trains the adapter of ``model`` on answer and end tokens, and on what else its objective asks for.
 
-    ``seconds_before`` is the time of earlier sessions of a resumed run; ``held_out`` the examples that choose the
-    epoch, if any.
+    Args:
+        model: The adapted model.
+        args: As ``training_arguments`` makes them.
+        objective: The loss.
+        collator: Makes the batches of the objective from ``visits``.
+        visits: What is seen, in order.
+        held_out: The examples that choose the epoch, if any.
+        held_out_collator: Makes batches with answers from them.
+        callbacks: Further callbacks of the Trainer.
+        scale_learning_rate: Of the parameters whose name contains "scale"; None: that of all.
+        seconds_before: Time of earlier sessions of a resumed run.
     """
 
     def __init__(
@@ -37,10 +48,13 @@ class AnswerTrainer(Trainer):
         model: PeftModel,
         args: TrainingArguments,
         *,
-        collator: Batches,
-        visits: Visits,
+        objective: Objective,
+        collator: Batches | LessonBatches,
+        visits: Visits | Lessons,
         held_out: EncodedExamples | None = None,
+        held_out_collator: Batches | None = None,
         callbacks: list[Any] | None = None,
+        scale_learning_rate: float | None = None,
         seconds_before: float = 0.0,
     ) -> None:
         super().__init__(
@@ -48,17 +62,19 @@ class AnswerTrainer(Trainer):
             args=args,
             data_collator=collator,
             train_dataset=visits,
-            compute_loss_func=answer_loss,
+            compute_loss_func=objective,
             callbacks=[Progress(), *(callbacks or [])],
         )
         self.adapted = model
-        self.collator = collator
+        self.training_objective = objective
         self.visits = visits
         # The count of answer tokens goes to the loss function, not into the model's forward.
         self.model_accepts_loss_kwargs = False
         # It prints every log to stdout, which belongs to results.
         self.remove_callback(PrinterCallback)
         self.held_out = held_out
+        self.held_out_collator = held_out_collator
+        self.scale_learning_rate = scale_learning_rate
         self.seconds_before = seconds_before
         self.started = time.monotonic()
 
@@ -66,6 +82,24 @@ class AnswerTrainer(Trainer):
     def seconds(self) -> float:
         """Seconds of training so far, over all sessions of the run."""
         return self.seconds_before + time.monotonic() - self.started
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the loss of a micro batch; the teacher, if any, has run before the student does."""
+        with self.training_objective.following(inputs, self.accelerator.autocast):
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return AdamW, in which scales have a group with a learning rate of their own where one was given."""
+        made = self.optimizer is not None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if self.scale_learning_rate is not None and not made:
+            scales = {id(parameter) for parameter in scale_parameters(self.adapted)}
+            for group in list(optimizer.param_groups):
+                own = [parameter for parameter in group["params"] if id(parameter) in scales]
+                if own:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in scales]
+                    optimizer.add_param_group({**group, "params": own, "lr": self.scale_learning_rate})
+        return optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Refuse a loss or gradient that is not a number before anything of its step is saved.
@@ -90,12 +124,13 @@ class AnswerTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Return the mean answer loss over the held-out examples, the same on every process."""
         assert self.held_out is not None
+        assert self.held_out_collator is not None
         model = self.adapted.eval()
         total, items = 0.0, 0
         size = self.args.per_device_train_batch_size
         for start in range(0, len(self.held_out), size):
             encoded = [self.held_out[index] for index in range(start, min(start + size, len(self.held_out)))]
-            inputs = self._prepare_inputs(self.collator(encoded))
+            inputs = self._prepare_inputs(self.held_out_collator(encoded))
             labels = inputs.pop("labels")
             total += float(answer_loss(model(**inputs), labels, 1))
             items += int((labels != IGNORED).sum())
@@ -143,6 +178,11 @@ class AnswerTrainer(Trainer):
                 "free disk space or choose another output_dir, then run the same command to go on. "
                 "Earlier checkpoints are intact."
             ) from error
+
+
+def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return the trained parameters whose name contains "scale"."""
+    return [one for name, one in model.named_parameters() if one.requires_grad and "scale" in name]
 
 
 def training_arguments(recipe: Recipe, steps: int, seed: int, folder: Path, device: torch.device) -> TrainingArguments:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -51,12 +53,20 @@ class FeatureMemo:
     the image: the limit, the batch that it first came in, and a resumed run change no bit.
     """
 
-    def __init__(self, compute: Callable[..., Any], limit_bytes: int, counts: FeatureCounts) -> None:
+    def __init__(
+        self, compute: Callable[..., Any], limit_bytes: int, counts: FeatureCounts, stored: dict[bytes, Any]
+    ) -> None:
         self.compute = compute
         self.limit_bytes = limit_bytes
         self.counts = counts
-        self.stored: dict[bytes, Any] = {}
+        self.stored = stored
         self.refused = False
+        # Generation looks up which arguments the method takes.
+        self.__signature__ = inspect.signature(compute)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FeatureMemo:
+        """Serve a copy of the module from the same memory: its frozen tower is the same."""
+        return FeatureMemo(copy.deepcopy(self.compute, memo), self.limit_bytes, self.counts, self.stored)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the method returns, from memory where possible."""
@@ -99,13 +109,13 @@ class FeatureMemo:
 
 
 @contextmanager
-def remembered_vision_features(model: nn.Module, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Iterator[FeatureCounts]:
+def remembered_vision_features(*models: nn.Module, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Iterator[FeatureCounts]:
     """Compute the features of each image once while the context is open.
 
     Args:
-        model: The frozen model, with or without an adapter. The memo is an attribute of the one module whose
-            ``get_image_features`` does the work; class and other models are untouched. It is removed on exit, also
-            after an error.
+        *models: The frozen model, with or without an adapter, and further module trees over the same weights, which
+            share its features. The memo is an attribute of the one module of each whose ``get_image_features`` does the
+            work; class and other models are untouched. It is removed on exit, also after an error.
         limit_bytes: Most bytes of features to keep, on the device where the model made them; 2 GiB by default. Images
             beyond the limit are recomputed. 0 keeps nothing.
 
@@ -114,20 +124,20 @@ def remembered_vision_features(model: nn.Module, *, limit_bytes: int = DEFAULT_L
         to the model and counted in ``passed_through``.
     """
     counts = FeatureCounts()
-    owner = _owner(model)
-    if owner is None:
-        yield counts
-        return
-    counts.method_found = True
-    before = owner.__dict__.get(METHOD)
-    object.__setattr__(owner, METHOD, FeatureMemo(getattr(owner, METHOD), limit_bytes, counts))
+    stored: dict[bytes, Any] = {}
+    owners = [owner for model in models if (owner := _owner(model)) is not None]
+    before = [owner.__dict__.get(METHOD) for owner in owners]
+    counts.method_found = bool(owners)
+    for owner in owners:
+        object.__setattr__(owner, METHOD, FeatureMemo(getattr(owner, METHOD), limit_bytes, counts, stored))
     try:
         yield counts
     finally:
-        if before is None:
-            object.__delattr__(owner, METHOD)
-        else:
-            object.__setattr__(owner, METHOD, before)
+        for owner, method in zip(owners, before, strict=True):
+            if method is None:
+                object.__delattr__(owner, METHOD)
+            else:
+                object.__setattr__(owner, METHOD, method)
 
 
 def _owner(model: nn.Module) -> nn.Module | None:

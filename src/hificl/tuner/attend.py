@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from hificl.attention.autocast import as_under_autocast
-from hificl.attention.joint import JointAttention
 from hificl.attention.masks import additive_mask, rows_without_keys
 from hificl.attention.mixture import virtual_mixture
+from hificl.attention.operator import joint_attention
 from hificl.attention.virtual import virtual_attention
+from hificl.errors import InputError
 from hificl.tuner.pairs import Pairs
 
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
@@ -88,6 +89,8 @@ def attend(
     Returns:
         Output [batch queries heads value_dim] and the weights, if the function returns them.
     """
+    if pairs.query_gain is not None:
+        return _with_gain(function, module, pairs, query, key, value, mask, keywords, eager=eager)
     is_causal = False
     if mask is None and not eager and query.shape[2] > 1:
         told = keywords.get("is_causal")
@@ -102,6 +105,20 @@ def attend(
     if eager or special or (mask is not None and mask.requires_grad):
         return _prepended(function, module, pairs, query, key, value, mask, keywords, is_causal)
     return _fused(query, key, value, pairs, mask, keywords.get("scaling"), is_causal), None
+
+
+def _with_gain(
+    function: AttentionFunction, module: Any, pairs: Pairs, query: Tensor, key: Tensor, value: Tensor, *rest: Any,
+    eager: bool,
+) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    """Attend with values that follow the query: the weighted gains come out of the same softmax, as further columns."""
+    gain, width = pairs.query_gain, value.shape[-1]
+    assert gain is not None
+    wider = pairs._replace(value=torch.cat([pairs.value, gain], dim=-1), query_gain=None)
+    value = F.pad(value, (0, gain.shape[-1]))
+    output, weights = attend(function, module, wider, query, key, value, *rest, eager=eager)
+    output, gain = output[..., :width], output[..., width:]
+    return output + (gain * query.transpose(1, 2)).to(output.dtype), weights
 
 
 @functools.cache
@@ -142,7 +159,7 @@ def _fused(
     else:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         additive, empty = (None, None) if mask is None else prepare_mask(mask, key.shape[2], query.dtype)
-        output = JointAttention.apply(
+        output = joint_attention(
             query, key, value, virtual_key, virtual_value, pairs.score_offset, additive, empty, False, is_causal, scale
         )
     return output.transpose(1, 2).contiguous()
@@ -160,9 +177,9 @@ def _mixture(
     is_causal: bool,
 ) -> Tensor:
     if special:
-        raise ValueError(
-            f"{module.site}: mixing='additive' and compat='official' are not defined for attention with "
-            f"{', '.join(sorted(special))}; use mixing='softmax' and compat='exact'"
+        raise InputError(
+            f"{module.site}: additive mixing (mixing='additive', MimIC) and compat='official' are not defined for "
+            f"attention with {', '.join(sorted(special))}; use HiFICL with mixing='softmax' and compat='exact'"
         )
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     output = virtual_mixture(

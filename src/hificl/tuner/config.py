@@ -4,25 +4,105 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from peft.config import PeftConfig
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from torch import nn
 
 from hificl.errors import InputError
+from hificl.registration import Deferred
+from hificl.tuner.pairs import VirtualPairs
+from hificl.tuner.sites import Site
 
 
 class HiFICLPeftType(str, enum.Enum):  # noqa: UP042  (PEFT compares and hashes it as its value)
-    """Our own one-member enum: PEFT's is closed, its tables are open and look strings up by value."""
+    """The ``peft_type`` of our methods. PEFT's enum is closed; its tables are open and look strings up by value."""
 
     HIFICL = "HIFICL"
+    MIMIC = "MIMIC"
+    TASK_VECTOR = "TASK_VECTOR"
+    FUNCTION_VECTOR = "FUNCTION_VECTOR"
+    ICV = "ICV"
+    I2CL = "I2CL"
+    MTV = "MTV"
+    LIVE = "LIVE"
+    M2IV = "M2IV"
+
+
+Config = TypeVar("Config", bound=PeftConfig)
+
+
+def registered(config: type[Config]) -> type[Config]:
+    """Enter a config class under its ``kind`` where PEFT looks for it; another one there stays. A decorator."""
+    table: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
+    kind = config.kind  # type: ignore[attr-defined]
+    if isinstance(table.get(kind, Deferred(kind)), Deferred):
+        table[kind] = config
+    return config
 
 
 CHOICES = {"share": ("query", "kv"), "mixing": ("softmax", "additive"), "compat": ("exact", "official")}
 
 
 @dataclass
-class HiFICLConfig(PeftConfig):
+class PairsConfig(PeftConfig):
+    """Which attention modules get virtual pairs: what every method of this kind has, HiFICL and MimIC.
+
+    A method derives from it as a dataclass, sets ``kind``, writes :meth:`pairs`, and is :func:`registered`.
+
+    Args:
+        cross_attention: Adapt cross-attention modules of the text decoder as well.
+        target_modules: Which attention modules, as PEFT writes it: a regular expression or a list of name endings. None
+            (default): every self-attention module of the text decoder, found by structure.
+        exclude_modules: Modules to leave out, written likewise.
+        layers_to_transform: Indices of the layers to adapt; all by default.
+        layers_pattern: Name of the list that holds the layers, where ``layers_to_transform`` needs it.
+        modules_to_save: Further modules to train and store whole, as in PEFT.
+    """
+
+    kind: ClassVar[HiFICLPeftType]
+    """The ``peft_type`` of the method."""
+
+    cross_attention: bool = field(default=False, metadata={"help": "adapt cross-attention as well"})
+    target_modules: list[str] | str | None = field(default=None, metadata={"help": "None: by structure"})
+    exclude_modules: list[str] | str | None = field(default=None, metadata={"help": "modules to leave out"})
+    layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "layer indices"})
+    layers_pattern: list[str] | str | None = field(default=None, metadata={"help": "name of the layer list"})
+    modules_to_save: list[str] | None = field(default=None, metadata={"help": "modules to train whole"})
+
+    def __post_init__(self) -> None:
+        """Bring the fields into the form in which PEFT reads them."""
+        super().__post_init__()
+        self.peft_type: Any = self.kind
+        for name in ("target_modules", "exclude_modules"):
+            if isinstance(getattr(self, name), list):
+                setattr(self, name, set(getattr(self, name)))
+
+    def check_choices(self, choices: Mapping[str, tuple[str, ...]]) -> None:
+        """Refuse fields that are none of their choices.
+
+        Raises:
+            InputError: The first such field, its value and the choices.
+        """
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                shown = " or ".join(map(repr, allowed))
+                raise InputError(f"{type(self).__name__}: {name}={getattr(self, name)!r} is unknown; choose {shown}")
+
+    def pairs(self, site: Site) -> nn.Module:
+        """Return the module that makes the pairs of an attention module, with their initial values.
+
+        Called with the factor on the scores, it gives :class:`hificl.tuner.pairs.Pairs`.
+        """
+        raise TypeError(f"{type(self).__name__} defines no pairs(site)")
+
+
+@registered
+@dataclass
+class HiFICLConfig(PairsConfig):
     """Learn ``num_virtual_tokens`` key-value pairs per layer and head that join the softmax of the attention.
 
     With L layers, H query heads and head size d, the default trains ``2 L H r (n + d)`` parameters: key and value pairs
@@ -44,14 +124,9 @@ class HiFICLConfig(PeftConfig):
         compat: ``"exact"``: masks count in the real mass. ``"official"``: the real mass is taken over all keys, later
             and padded ones included, as the authors' published code does. For parity experiments only: a later token
             then changes earlier outputs, and cached decoding differs from a full forward.
-        cross_attention: Adapt cross-attention modules of the text decoder as well.
-        target_modules: Which attention modules, as PEFT writes it: a regular expression or a list of name endings. None
-            (default): every self-attention module of the text decoder, found by structure.
-        exclude_modules: Modules to leave out, written likewise.
-        layers_to_transform: Indices of the layers to adapt; all by default.
-        layers_pattern: Name of the list that holds the layers, where ``layers_to_transform`` needs it.
-        modules_to_save: Further modules to train and store whole, as in PEFT.
         init_weights: False starts from small random values instead of zeros, so that tests see an effect.
+
+    The other fields are those of :class:`PairsConfig`.
 
     Raises:
         InputError: A number is negative or not an integer, or a choice is unknown.
@@ -59,6 +134,8 @@ class HiFICLConfig(PeftConfig):
     Source:
         HiFICL, arXiv:2603.12760; initial values from the authors' published code.
     """
+
+    kind: ClassVar[HiFICLPeftType] = HiFICLPeftType.HIFICL
 
     num_virtual_tokens: int = field(default=8, metadata={"help": "pairs per layer and head"})
     r: int = field(default=8, metadata={"help": "rank of the factors of keys and values"})
@@ -69,18 +146,11 @@ class HiFICLConfig(PeftConfig):
     init_score_offset: float = field(default=0.0, metadata={"help": "subtracted from the virtual scores"})
     learn_score_offset: bool = field(default=False, metadata={"help": "learn the offset, one per pair"})
     compat: str = field(default="exact", metadata={"help": "'exact' or 'official' (parity experiments)"})
-    cross_attention: bool = field(default=False, metadata={"help": "adapt cross-attention as well"})
-    target_modules: list[str] | str | None = field(default=None, metadata={"help": "None: by structure"})
-    exclude_modules: list[str] | str | None = field(default=None, metadata={"help": "modules to leave out"})
-    layers_to_transform: list[int] | int | None = field(default=None, metadata={"help": "layer indices"})
-    layers_pattern: list[str] | str | None = field(default=None, metadata={"help": "name of the layer list"})
-    modules_to_save: list[str] | None = field(default=None, metadata={"help": "modules to train whole"})
     init_weights: bool = field(default=True, metadata={"help": "False: random values, for tests"})
 
     def __post_init__(self) -> None:
         """Refuse what no adapter can have."""
         super().__post_init__()
-        self.peft_type: Any = HiFICLPeftType.HIFICL
         for name in ("num_virtual_tokens", "r"):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int) or number < 0:
@@ -88,10 +158,8 @@ class HiFICLConfig(PeftConfig):
         offset = self.init_score_offset
         if isinstance(offset, bool) or not isinstance(offset, int | float) or math.isnan(offset) or offset == -math.inf:
             raise InputError(f"HiFICLConfig: init_score_offset={offset!r} must be a number, such as 0.0")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                shown = " or ".join(map(repr, choices))
-                raise InputError(f"HiFICLConfig: {name}={getattr(self, name)!r} is unknown; choose {shown}")
-        for name in ("target_modules", "exclude_modules"):
-            if isinstance(getattr(self, name), list):
-                setattr(self, name, set(getattr(self, name)))
+        self.check_choices(CHOICES)
+
+    def pairs(self, site: Site) -> nn.Module:
+        """Return the pairs of one attention module."""
+        return VirtualPairs(site, self)

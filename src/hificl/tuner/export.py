@@ -28,6 +28,8 @@ def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
         return f"{site.name} is cross-attention, which has no key-value cache of its own"
     if pairs.additive or pairs.unmasked_mass:
         return "a prefix is one joint softmax, so mixing='additive' and compat='official' have no prefix"
+    if pairs.query_gain is not None:
+        return "the values of a prefix do not depend on the query"
     if isinstance(pairs.score_offset, Tensor) or pairs.score_offset != 0.0:
         return "a prefix has no score offsets"
     if site.heads != site.kv_heads and share != "kv":
@@ -93,7 +95,7 @@ def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
     rows = []
     for attention, layer in layers:
         pairs: Pairs = layer.hificl_kv[adapter_name]()
-        refusal = prefix_refusal(layer, pairs, config.share)
+        refusal = prefix_refusal(layer, pairs, getattr(config, "share", "query"))
         if refusal:
             raise InputError(f"cannot export to a prefix: {refusal}")
         groups = layer.site.heads // layer.site.kv_heads

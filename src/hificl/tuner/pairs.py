@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from hificl.tuner.config import HiFICLConfig
 from hificl.tuner.sites import Site
+
+if TYPE_CHECKING:
+    from hificl.tuner.config import HiFICLConfig
 
 BASE = "__base__"  # PEFT's name for "no adapter" in a mixed batch
 
@@ -17,7 +19,8 @@ class Pairs(NamedTuple):
     """Virtual pairs for one attention call.
 
     ``key`` [heads virtual head_dim], ``value`` [heads virtual value_dim], both with a leading batch axis in a mixed
-    batch; ``score_offset`` a number or [heads 1 virtual], likewise [batch heads 1 virtual].
+    batch; ``score_offset`` a number or [heads 1 virtual], likewise [batch heads 1 virtual]. With ``query_gain`` [heads
+    virtual head_dim], likewise, the value of a pair becomes ``value + query_gain * query``.
     """
 
     key: Tensor
@@ -25,6 +28,7 @@ class Pairs(NamedTuple):
     score_offset: float | Tensor
     additive: bool
     unmasked_mass: bool
+    query_gain: Tensor | None = None
 
 
 class VirtualPairs(nn.Module):
@@ -60,8 +64,8 @@ class VirtualPairs(nn.Module):
         full = getattr(self, f"{name}_full", None)
         return getattr(self, f"{name}_left") @ getattr(self, f"{name}_right") if full is None else full
 
-    def forward(self) -> Pairs:
-        """Return the pairs of every query head."""
+    def forward(self, scale: float = 1.0) -> Pairs:
+        """Return the pairs of every query head; ``scale``, the factor on their scores, changes nothing here."""
         offset: float | Tensor = self.constant_offset
         if hasattr(self, "score_offset"):
             offset = self.score_offset.repeat_interleave(self.repeats, dim=0).unsqueeze(1)
@@ -80,6 +84,13 @@ def _same_mixing(found: list[Pairs]) -> tuple[bool, bool]:
     return kinds.pop()
 
 
+def _gains(found: list[Pairs]) -> list[Tensor] | None:
+    """Return the gain of each, zeros for those that have none, or None where none has."""
+    if all(pairs.query_gain is None for pairs in found):
+        return None
+    return [torch.zeros_like(pairs.key) if pairs.query_gain is None else pairs.query_gain for pairs in found]
+
+
 def _offset_row(pairs: Pairs) -> Tensor:
     """Return the offsets as [heads 1 virtual]."""
     heads, virtual, _ = pairs.key.shape
@@ -95,7 +106,10 @@ def joined(found: list[Pairs]) -> Pairs:
     if any(isinstance(pairs.score_offset, Tensor) or pairs.score_offset != offset for pairs in found):
         offset = torch.cat([_offset_row(pairs) for pairs in found], dim=-1)
     key = torch.cat([pairs.key for pairs in found], dim=1)
-    return Pairs(key, torch.cat([pairs.value for pairs in found], dim=1), offset, additive, unmasked_mass)
+    value = torch.cat([pairs.value for pairs in found], dim=1)
+    gains = _gains(found)
+    gain = None if gains is None else torch.cat(gains, dim=1)
+    return Pairs(key, value, offset, additive, unmasked_mass, gain)
 
 
 def per_row(names: list[str], pairs_of: dict[str, Pairs]) -> Pairs | None:
@@ -126,6 +140,10 @@ def per_row(names: list[str], pairs_of: dict[str, Pairs]) -> Pairs | None:
     offsets = [offsets_of(pairs) for pairs in found] + [torch.full_like(offsets_of(first), torch.inf)]
     index = {name: position for position, name in enumerate(pairs_of)}
     rows = torch.tensor([index.get(name, len(found)) for name in names], device=first.key.device)
-    stacked = (torch.stack(part).index_select(0, rows) for part in (keys, values, offsets))
-    key, value, offset = stacked
-    return Pairs(key, value, offset, additive, unmasked_mass)
+    key, value, offset = (torch.stack(part).index_select(0, rows) for part in (keys, values, offsets))
+    gains = _gains(found)
+    if gains is None:
+        return Pairs(key, value, offset, additive, unmasked_mass)
+    gains = [longer(gain) for gain in gains]
+    gain = torch.stack([*gains, torch.zeros_like(gains[0])]).index_select(0, rows)
+    return Pairs(key, value, offset, additive, unmasked_mass, gain)

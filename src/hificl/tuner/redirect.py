@@ -1,33 +1,47 @@
 """The one place that touches how somebody else's module computes attention.
 
-Each adapted module sees its own config through a view that differs in one attribute: the name of the attention
+Each redirected module sees its own config through a view that differs in one attribute: the name of the attention
 implementation. The model's config stays as it is, so masks, caches, generation and quantisers notice nothing.
+Virtual pairs join the attention, then functions see what it returns for every head. Either alone is enough for a view.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
 from hificl.errors import InputError
-from hificl.tuner.attend import attend
+from hificl.tuner.attend import AttentionFunction, attend
+from hificl.tuner.pairs import Pairs
+from hificl.tuner.sites import reads_implementation
 
 NAME = "hificl"
 SIDECAR = "virtual_kv"  # must not contain the method's prefix: PEFT's delete_adapter skips modules below such a name
 
 
+Function = Callable[[nn.Module, Tensor], Tensor | None]
+"""Gets a module and its activation; returns what to go on with, or None for the activation itself."""
+
+
 class ConfigView:
-    """What one attention module sees as its config: the live config, but with our implementation name."""
+    """What one attention module sees as its config: the live config, but with our implementation name.
+
+    It also holds the functions that see the outputs of the heads, in order.
+    """
 
     _attn_implementation = NAME
+    hificl_functions: OrderedDict[int, Function]
 
     def __init__(self, config: Any) -> None:
         object.__setattr__(self, "hificl_base_config", config)
+        object.__setattr__(self, "hificl_functions", OrderedDict())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "hificl_base_config"), name)
@@ -36,7 +50,9 @@ class ConfigView:
         setattr(self.hificl_base_config, name, value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ConfigView:
-        return ConfigView(copy.deepcopy(self.hificl_base_config, memo))
+        view = ConfigView(copy.deepcopy(self.hificl_base_config, memo))
+        object.__setattr__(view, "hificl_functions", copy.deepcopy(self.hificl_functions, memo))
+        return view
 
     def __reduce__(self) -> tuple[type[ConfigView], tuple[Any]]:
         return ConfigView, (self.hificl_base_config,)
@@ -53,19 +69,43 @@ class ModuleView:
         return getattr(self.__dict__["_module"], name)
 
 
-def install(module: nn.Module, sidecar: nn.Module) -> None:
-    """Put a sidecar on an attention module and redirect its attention."""
-    module.add_module(SIDECAR, sidecar)
-    module.config = ConfigView(module.config)  # type: ignore[assignment]
+def redirect(module: nn.Module) -> ConfigView:
+    """Redirect the attention of a module, if it is not yet; returns the view through which it sees its config."""
+    config: Any = module.config
+    if not isinstance(config, ConfigView):
+        config = ConfigView(config)
+        module.config = config
+    return config
 
 
-def remove(module: nn.Module) -> None:
-    """Undo :func:`install`."""
-    delattr(module, SIDECAR)
-    module.config = module.config.hificl_base_config  # type: ignore[union-attr, assignment]
+def release(module: nn.Module) -> None:
+    """Give a module its config back if nothing needs the view any more: neither pairs nor functions."""
+    config: Any = getattr(module, "config", None)
+    if isinstance(config, ConfigView) and SIDECAR not in module._modules and not config.hificl_functions:
+        module.config = config.hificl_base_config
 
 
-def base_function(module: nn.Module, implementation: str | None) -> Callable[..., tuple[Tensor, Tensor | None]]:
+def add_function(name: str, module: nn.Module, function: Function) -> RemovableHandle:
+    """Let a function see what the attention of a module returns, [batch queries heads value_dim].
+
+    Returns:
+        A handle; after its ``remove()``, call :func:`release`.
+
+    Raises:
+        InputError: The module, called ``name`` in the message, cannot be redirected.
+    """
+    if reads_implementation(module):
+        raise InputError(
+            f"{name} ({type(module).__name__}) computes differently by the name of its attention implementation, which "
+            "a function at 'head_output' changes; act at another site, such as 'attention_output'"
+        )
+    functions = redirect(module).hificl_functions
+    handle = RemovableHandle(functions)
+    functions[handle.id] = function
+    return handle
+
+
+def base_function(module: nn.Module, implementation: str | None) -> AttentionFunction:
     """Return the attention function that the module would have called; "eager" lives in the module's own file."""
     if implementation in (None, "eager"):
         return sys.modules[type(module).__module__].eager_attention_forward
@@ -77,20 +117,40 @@ def redirected_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Attend with the active virtual pairs, or call the base function untouched where there are none.
 
-    The signature is that of transformers' attention functions.
+    The signature is that of transformers' attention functions. The functions on the module then see the outputs.
 
     Raises:
         InputError: The base implementation has no path for virtual pairs, or the module hands over other head counts or
             sizes than its attributes told; the message names the module.
     """
-    config: Any = module.config.hificl_base_config  # type: ignore[union-attr]
-    implementation = config._attn_implementation
-    function = base_function(module, implementation)
-    layer = getattr(module, SIDECAR)
-    pairs = layer(query.shape[0])
+    view: Any = module.config
+    config = view.hificl_base_config
+    layer = module._modules.get(SIDECAR)
+    scale = keywords.get("scaling")
+    pairs = None if layer is None else layer(query.shape[0], query.shape[-1] ** -0.5 if scale is None else scale)
     if pairs is None:
-        return function(ModuleView(module, config=config), query, key, value, attention_mask, **keywords)
-    site = layer.site
+        function = base_function(module, config._attn_implementation)
+        output, weights = function(ModuleView(module, config=config), query, key, value, attention_mask, **keywords)
+    else:
+        output, weights = _with_pairs(module, config, pairs, query, key, value, attention_mask, keywords)
+    for act in tuple(view.hificl_functions.values()):
+        changed = act(module, output)
+        output = output if changed is None else changed
+    return output, weights
+
+
+def _with_pairs(
+    module: nn.Module,
+    config: Any,
+    pairs: Pairs,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    keywords: dict[str, Any],
+) -> tuple[Tensor, Tensor | None]:
+    implementation = config._attn_implementation
+    site = getattr(module, SIDECAR).site
     seen = (query.shape[1], query.shape[3], value.shape[3])
     if seen != (site.heads, site.head_dim, site.value_dim):
         told = (site.heads, site.head_dim, site.value_dim)
@@ -109,6 +169,7 @@ def redirected_attention(
             key_states=key, value_states=value, layer_idx=getattr(module, "layer_idx", None), kwargs=keywords
         )
     view = ModuleView(module, config=config, num_key_value_groups=1, site=site.name)
+    function = base_function(module, implementation)
     eager = implementation in (None, "eager")
     return attend(function, view, pairs, query, key, value, attention_mask, keywords, eager=eager)
 

@@ -6,19 +6,22 @@ Entries are matched by the list that holds the layers, the layer's index and the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from torch import Tensor
 
 from hificl.errors import InputError
-from hificl.tuner.redirect import SIDECAR
 
-MARK = f".{SIDECAR}.hificl_kv."
-_PLACE = re.compile(rf"(?:(\w+)\.)?(\d+)\.(?:\w+\.)*?(\w+)\.{SIDECAR}\.hificl_kv\.(.+)$")
+_PLACE = re.compile(r"(?:(\w+)\.)?(\d+)\.(?:(?:\w+\.)*?(\w+)\.)?(\w+)\.(?:hificl_\w+)\.(.+)$")
+
+
+def mark(container: str, adapter_name: str | None = None) -> str:
+    """Return what every key below the container of a sidecar has in it, of one adapter or without adapter name."""
+    return f".{container}." if adapter_name is None else f".{container}.{adapter_name}."
 
 
 def place(key: str) -> tuple[str, ...]:
-    """Return (name of the layer list, layer index, attention module, parameter) of an entry without adapter name."""
+    """Return (layer list, layer index, module, sidecar, parameter) of an entry without adapter name, as names."""
     found = _PLACE.search(key)
     return tuple(part or "" for part in found.groups()) if found else (key,)
 
@@ -35,9 +38,26 @@ def _by_place(keys: Iterable[str]) -> dict[tuple[str, ...], str]:
     return {where: key for where, key in found.items() if where not in shared}
 
 
-def own_entries(state: dict[str, Tensor], adapter_name: str) -> dict[str, Tensor]:
-    """Select the entries of one adapter: the default of PEFT would sweep up other methods on the same model."""
-    return {key: tensor for key, tensor in state.items() if f"{MARK}{adapter_name}." in key}
+def own_entries(
+    state: dict[str, Tensor], container: str, adapter_name: str, not_stored: Collection[tuple[str, str]] = ()
+) -> dict[str, Tensor]:
+    """Select the stored entries of one adapter.
+
+    Args:
+        state: Of the whole model.
+        container: The child of the sidecars that holds their adapters.
+        adapter_name: Which adapter.
+        not_stored: What to leave out, as (name of the sidecar on its module, parameter).
+
+    Returns:
+        Part of ``state``.
+    """
+    own = {}
+    for key, tensor in state.items():
+        path, found, parameter = key.partition(mark(container, adapter_name))
+        if found and (path.rpartition(".")[2], parameter) not in not_stored:
+            own[key] = tensor
+    return own
 
 
 def _some(names: Iterable[str]) -> str:

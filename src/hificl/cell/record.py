@@ -1,64 +1,27 @@
-"""A cell: one method on one backbone, task and seed; run once, kept as one record that is written last."""
+"""What a finished cell leaves: one record, and its row in a summary."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from peft import get_peft_model_state_dict
+
 from hificl import records
+from hificl.adapters.stored import WEIGHTS
 from hificl.backbones import Backbone
-from hificl.backbones.control import random_language_model
+from hificl.cell.cell import Cell, Setting
 from hificl.errors import InputError
-from hificl.evaluation import Result, evaluate
-from hificl.methods import METHODS
+from hificl.evaluation import Result
 from hificl.metrics.score import mean_score
 from hificl.run import Run
 from hificl.tasks import TaskData
-from hificl.training import train
 from hificl.training.run_folder import RunFolder
 
 RECORD = "cell.json"
-EVALUATION = "evaluation"
-RANDOM_LM = "random_lm"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is run: a method with its number of shots, under a seed, on the backbone or on a control made from it.
-
-    Raises:
-        InputError: An unknown method or control, or shots that do not fit the method.
-    """
-
-    method: str
-    """Name in ``METHODS``."""
-
-    shots: int = 0
-    """Demonstrations in every prompt; only in-context learning has some."""
-
-    seed: int = 0
-    """Seed of the adapter, the order of the examples, the demonstrations and the control."""
-
-    control: str | None = None
-    """``"random_lm"``: on the backbone with a random language model; None: on the backbone itself."""
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"cell: unknown method {self.method!r}; known are {', '.join(METHODS)}.")
-        if self.control not in (None, RANDOM_LM):
-            raise InputError(f"cell: unknown control {self.control!r}; there is {RANDOM_LM!r} or None.")
-        if (self.shots > 0) != (self.method == "icl"):
-            raise InputError(f"cell: {self.method} with {self.shots} shots; icl needs 1 or more, the others have 0.")
-
-    @property
-    def name(self) -> str:
-        """Name of its folder, such as ``icl_8`` or ``hificl_random_lm``; the seed is not in it."""
-        shots = f"_{self.shots}" if self.shots else ""
-        return f"{self.method}{shots}" + (f"_{self.control}" if self.control else "")
 
 
 @dataclass(frozen=True)
@@ -100,62 +63,6 @@ class Finished:
         }
 
 
-def run_cell(
-    cell: Cell,
-    backbone: Backbone,
-    data: TaskData,
-    *,
-    task: str,
-    metric: str,
-    output_dir: str | Path,
-    subsets: Mapping[str, Sequence[str]] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Finished:
-    """Run a cell, or read it where it is done already.
-
-    Args:
-        cell: What to run.
-        backbone: The frozen model; a control is made from it here.
-        data: Support set (training, demonstrations) and query set.
-        task: Name of the task, for the record.
-        metric: Name in ``METRICS``.
-        output_dir: Folder of this cell alone. It gets the training run (if the method learns), ``evaluation/`` and,
-            last, ``cell.json``. A training that was killed goes on where it stopped.
-        subsets: Ids of the queries by name of a subset that is scored as well, beside "all".
-        overrides: Fields of the recipe or the PEFT config.
-
-    Raises:
-        InputError: A wrong option or example, or a folder that holds another cell; nothing was run then.
-        RunError: Training or generation failed, or a file could not be written.
-    """
-    folder = Path(output_dir)
-    base = random_language_model(backbone, cell.seed) if cell.control else backbone
-    identity = _identity(cell, base, data, task, metric, overrides or {})
-    if (finished := read_cell(folder, cell, identity)) is not None:
-        return finished
-    records.reset_peak_memory()
-    run = None
-    if METHODS[cell.method].learned:
-        run = train(
-            base, data.support, method=cell.method, output_dir=folder, seed=cell.seed, task=task, **(overrides or {})
-        )
-    result = evaluate(
-        run or base, data.queries, metric=metric, shots=cell.shots, seed=cell.seed,
-        demonstrations=data.support if cell.shots else (), output_dir=folder / EVALUATION,
-    )  # fmt: skip
-    chosen = {"all": [example.id for example in data.queries], **(subsets or {})}
-    record = _record(identity, cell, data, run, result, chosen)
-    records.write_json(folder / RECORD, record)
-    return Finished(cell, record, folder)
-
-
-def clear_cell(folder: Path) -> None:
-    """Remove what :func:`run_cell` wrote into a folder, and nothing else."""
-    (folder / RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / EVALUATION, ignore_errors=True)
-    RunFolder(folder).clear()
-
-
 def read_cell(folder: Path, cell: Cell, identity: Mapping[str, Any]) -> Finished | None:
     """Return the finished cell in a folder, None where there is none yet.
 
@@ -174,9 +81,20 @@ def read_cell(folder: Path, cell: Cell, identity: Mapping[str, Any]) -> Finished
     return Finished(cell, record, folder)
 
 
-def _identity(
-    cell: Cell, base: Backbone, data: TaskData, task: str, metric: str, overrides: Mapping[str, Any]
+def cell_identity(
+    cell: Cell,
+    base: Backbone,
+    data: TaskData,
+    task: str,
+    metric: str,
+    options: Mapping[str, Any],
+    setting: Setting | None,
 ) -> dict[str, Any]:
+    """Everything that decides the result of a cell: a folder with another identity holds another cell.
+
+    ``setting`` stands in it only where there is one, so that records from before there were any are still found.
+    """
+    asked = {"decoding": asdict(setting.decoding), "source": setting.source} if setting is not None else None
     return {
         "task": task,
         "method": cell.method,
@@ -186,13 +104,14 @@ def _identity(
         "metric": metric,
         "backbone": base.name,
         "revision": base.revision,
-        "overrides": dict(overrides),
+        "overrides": dict(options),
         "support": records.content_hash([example.id for example in data.support]),
         "queries": records.content_hash([example.id for example in data.queries]),
+        **({"setting": asked} if asked is not None else {}),
     }
 
 
-def _record(
+def cell_record(
     identity: Mapping[str, Any],
     cell: Cell,
     data: TaskData,
@@ -200,6 +119,7 @@ def _record(
     result: Result,
     subsets: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
+    """The record of a cell that was run: what it was, its scores by subset, every answer, versions and cost."""
     trained: Mapping[str, Any] = run.record if run is not None else {}
     evaluated = result.record
     training, scoring = trained.get("volatile", {}), evaluated["volatile"]
@@ -214,8 +134,10 @@ def _record(
         },
         "results": {
             "trainable_parameters": trained["results"]["trainable_parameters"] if trained else 0,
+            **_stored(run),
             "training": trained.get("results"),
             "tokens": evaluated["results"]["tokens"],
+            "scale": result.scale,
             "subsets": {name: _score(result, ids) for name, ids in subsets.items()},
             "predictions": [
                 {"id": one.id, "prediction": one.prediction, "answers": list(one.answers), "score": one.score}
@@ -233,6 +155,17 @@ def _record(
             "host": records.host(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         },
+    }
+
+
+def _stored(run: Run | None) -> dict[str, int]:
+    """Numbers in the adapter file, and its size in bytes."""
+    if run is None:
+        return {"stored_parameters": 0, "stored_bytes": 0}
+    state = get_peft_model_state_dict(run.model, save_embedding_layers=False)
+    return {
+        "stored_parameters": sum(tensor.numel() for tensor in state.values()),
+        "stored_bytes": (RunFolder(run.path).adapter / WEIGHTS).stat().st_size,
     }
 
 

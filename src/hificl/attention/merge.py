@@ -1,0 +1,194 @@
+"""How virtual pairs join the output of attention to the real keys, behind one seam.
+
+Two ways: separate matrix products of torch, for every device and dtype, and one Triton kernel, for GPUs. Both take the
+output of the real keys and its log-sum-exp, and give the output and log-sum-exp of one softmax over all.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import os
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from hificl.attention.kernels import finite, wide
+
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+LARGEST_HEAD = 256
+MOST_PAIRS = 64
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+"""Triton's own switch: its kernels run on the CPU, slowly, for tests."""
+
+
+class VirtualPairs(NamedTuple):
+    """The learned pairs of one call.
+
+    ``key`` [heads virtual head_dim] and ``value`` [heads virtual value_dim], or both with a leading batch axis;
+    ``offset`` is a number or broadcasts to [batch heads queries virtual] and is subtracted from the scaled scores.
+    """
+
+    key: Tensor
+    value: Tensor
+    offset: float | Tensor
+
+
+class Merged(NamedTuple):
+    """Output and log-sum-exp of the joint softmax.
+
+    ``output`` [batch heads queries value_dim] and ``joint`` [batch heads queries], which is +inf where no real key is
+    visible: kernels then find no weight there. ``weights`` [batch heads queries virtual] of the virtual pairs, if they
+    were kept for the backward pass.
+    """
+
+    output: Tensor
+    joint: Tensor
+    weights: Tensor | None
+
+
+class VirtualGradients(NamedTuple):
+    """What the pairs add: the whole gradient of the queries, and the gradients of the pairs in their own shapes."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    offset: Tensor | None
+
+
+class Merge(Protocol):
+    """One way to join virtual pairs and real keys; there is at least one pair."""
+
+    name: str
+
+    def forward(self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
+        """Join the pairs to the ``output`` of the real keys and its log-sum-exp; both may be overwritten."""
+
+    def backward(
+        self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
+        *, wants_offset: bool,
+    ) -> VirtualGradients:  # fmt: skip
+        """Give the gradients through the pairs.
+
+        ``grad`` is the gradient of ``merged.output``, ``grad_query`` what the real keys give the queries; it may be
+        overwritten.
+        """
+
+
+def virtual_scores(query: Tensor, virtual_key: Tensor, score_offset: float | Tensor, scale: float) -> Tensor:
+    """Score the virtual keys, ``scale * query @ virtual_key - score_offset``.
+
+    Returns [batch heads queries virtual] in float32, or float64 for float64.
+    """
+    scores = scale * (wide(query) @ wide(virtual_key).transpose(-1, -2))
+    if isinstance(score_offset, Tensor) or score_offset != 0.0:
+        scores = scores - score_offset
+    return scores
+
+
+class SeparateProducts:
+    """A matrix product of torch for each step, in float32 (float64 for float64); the virtual weights are kept."""
+
+    name = "separate products"
+
+    def forward(self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
+        """See :class:`Merge`. In place where it can be: this runs once per layer and step."""
+        scores = virtual_scores(query, pairs.key, pairs.offset, scale)
+        top = finite(torch.maximum(scores.amax(dim=-1), real_mass))
+        weights = scores.sub_(top.unsqueeze(-1)).exp_()
+        share = torch.exp(real_mass - top)
+        total = weights.sum(dim=-1).add_(share)
+        total = total.masked_fill(total == 0.0, 1.0)
+        weights.div_(total.unsqueeze(-1))
+        share.div_(total)
+        output = wide(output).mul_(share.unsqueeze(-1)).add_(weights @ wide(pairs.value)).to(query.dtype)
+        joint = total.log().add_(top).masked_fill(real_mass == -torch.inf, torch.inf)
+        return Merged(output, joint, weights)
+
+    def backward(
+        self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
+        *, wants_offset: bool,
+    ) -> VirtualGradients:  # fmt: skip
+        """See :class:`Merge`."""
+        weights = self._weights(query, pairs, scale, merged.joint) if merged.weights is None else merged.weights
+        wide_grad = wide(grad)
+        delta = (wide_grad * wide(merged.output)).sum(dim=-1, keepdim=True)
+        grad_scores = weights * (wide_grad @ wide(pairs.value).transpose(-1, -2)).sub_(delta)
+        pull = scale * grad_scores
+        return VirtualGradients(
+            grad_query.add_(pull @ wide(pairs.key)),
+            sum_to(pull.transpose(-1, -2) @ wide(query), pairs.key),
+            sum_to(weights.transpose(-1, -2) @ wide_grad, pairs.value),
+            sum_to(-grad_scores, pairs.offset) if wants_offset and isinstance(pairs.offset, Tensor) else None,
+        )
+
+    def _weights(self, query: Tensor, pairs: VirtualPairs, scale: float, joint: Tensor) -> Tensor:
+        """Compute the weights anew; where no real key is visible, the pairs share the mass among themselves."""
+        scores = virtual_scores(query, pairs.key, pairs.offset, scale)
+        joint = torch.where(joint == torch.inf, finite(torch.logsumexp(scores, dim=-1)), joint)
+        return scores.sub_(joint.unsqueeze(-1)).exp_()
+
+
+def sum_to(grad: Tensor, like: Tensor) -> Tensor:
+    """Sum a gradient over the axes along which ``like`` was broadcast."""
+    return grad.sum_to_size(like.shape).to(like.dtype)
+
+
+SEPARATE = SeparateProducts()
+
+
+def choose_merge(query: Tensor, pairs: VirtualPairs, *, offset_gradient: bool) -> Merge:
+    """Choose by facts (see :func:`why_not_triton`); a GPU that gets the slower way is told once why."""
+    reason = why_not_triton(query, pairs, offset_gradient=offset_gradient)
+    if reason is None:
+        from hificl.attention.triton_merge import TRITON
+
+        return TRITON
+    if query.device.type == "cuda" and query.dtype != torch.float64 and not torch.compiler.is_compiling():
+        _log_once(reason)
+    return SEPARATE
+
+
+def why_not_triton(query: Tensor, pairs: VirtualPairs, *, offset_gradient: bool = False) -> str | None:
+    """Say why the Triton kernel cannot join these pairs; None where it can.
+
+    Args:
+        query: [batch heads queries head_dim].
+        pairs: The pairs.
+        offset_gradient: Whether the offset wants a gradient. The kernel sums that over queries, so an offset that
+            differs between queries is not for it.
+    """
+    device = query.device.type
+    if device != "cuda" and not (INTERPRETED and device == "cpu"):
+        return "Triton has no kernels for this device"
+    if query.dtype not in TRITON_DTYPES:
+        return f"the Triton kernel does not compute in {query.dtype}"
+    if not _has_triton():
+        return "triton is not installed (pip install triton)"
+    if device == "cuda" and not _serves(query.device):
+        return "the Triton kernel wants an NVIDIA GPU of compute capability 8.0 or newer"
+    virtual, sizes = pairs.key.shape[-2], (query.shape[-1], pairs.value.shape[-1])
+    if virtual > MOST_PAIRS or max(sizes) > LARGEST_HEAD:
+        return (
+            f"the Triton kernel takes up to {MOST_PAIRS} pairs and heads up to {LARGEST_HEAD}, not {virtual}, {sizes}"
+        )
+    if offset_gradient and isinstance(pairs.offset, Tensor) and pairs.offset.dim() > 1 and pairs.offset.shape[-2] > 1:
+        return "the Triton kernel gives no gradient to a score_offset that differs between queries"
+    return None
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+@functools.cache
+def _serves(device: torch.device) -> bool:
+    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+@functools.cache
+def _log_once(reason: str) -> None:
+    logging.getLogger("hificl").warning("virtual pairs are joined in %s, which is slower: %s", SEPARATE.name, reason)

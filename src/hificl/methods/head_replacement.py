@@ -1,0 +1,78 @@
+"""Replace the outputs of chosen heads at the last token: what MTV does, and how function vectors find their heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hificl.errors import InputError
+from hificl.tuner.hooks import on_place
+from hificl.tuner.places import Place
+
+
+def check_heads(config: Any) -> None:
+    """Refuse ``heads`` that are not pairs of indices.
+
+    Raises:
+        InputError: With the name of the config and the pair.
+    """
+    for pair in config.heads or ():
+        if len(pair) != 2 or not all(isinstance(index, int) and index >= 0 for index in pair):
+            raise InputError(
+                f"{type(config).__name__}: heads has {pair!r}; each must be [layer, head], counted from 0, or None "
+                "for all to let the fit choose."
+            )
+
+
+def replaced_heads(head_output: Tensor, means: Tensor, mask: Tensor) -> Tensor:
+    """Put means in the place of some heads' outputs at the last token.
+
+    Args:
+        head_output: [batch queries heads value_dim].
+        means: [heads value_dim].
+        mask: True where a head is replaced, [heads] or [batch heads].
+
+    Returns:
+        A new tensor of the shape and dtype of ``head_output``, which differs at position -1 only.
+    """
+    last = torch.where(mask[..., None], means.to(head_output), head_output[:, -1])
+    return torch.cat([head_output[:, :-1], last[:, None]], dim=1)
+
+
+class HeadReplacement:
+    """While entered, every forward of a model replaces the heads that :attr:`masks` names, each row its own.
+
+    Args:
+        model: Any model with a text decoder.
+        places: Places of the site ``"head_output"``.
+        means: What the heads put out instead, [places heads value_dim].
+    """
+
+    def __init__(self, model: nn.Module, places: Sequence[Place], means: Tensor) -> None:
+        self.model, self.places, self.means = model, places, means
+        self.masks: Tensor | None = None
+        """Which heads are replaced in which row, bool [rows places heads]; None replaces none."""
+        self.handles: list[Any] = []
+
+    def __enter__(self) -> HeadReplacement:
+        self.handles = [
+            on_place(self.model, place, partial(self._replace, index)) for index, place in enumerate(self.places)
+        ]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _replace(self, index: int, head_output: Tensor) -> Tensor | None:
+        if self.masks is None:
+            return None
+        mask = self.masks[:, index].to(head_output.device)
+        return replaced_heads(head_output, self.means[index], mask)

@@ -1,0 +1,48 @@
+"""Names of what is compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from hificl.comparison import VARIANTS, find_variants
+from hificl.errors import InputError
+from hificl.methods import METHODS
+
+
+def names(asked: str | list[str]) -> list[str]:
+    return [one.name for one in find_variants(asked)]
+
+
+def test_all_is_every_method_and_rices_beside_the_random_draw() -> None:
+    assert sorted(names("all")) == sorted([*METHODS, "icl_rices"])
+    assert names("all")[:3] == ["zero_shot", "icl", "icl_rices"]
+    assert names("all")[-1] == "hificl"
+
+
+def test_without_images_there_is_no_rices_unless_it_is_asked_for_by_name() -> None:
+    assert sorted(one.name for one in find_variants("all", images=False)) == sorted(METHODS)
+    assert [one.name for one in find_variants("icl_rices", images=False)] == ["icl_rices"]
+
+
+def test_variants_are_the_named_ones_and_the_two_words_make_up_everything() -> None:
+    assert names("all,variants") == [*names("all"), *(one for one in names("variants") if one != "icl_rices")]
+    assert sorted(names("all,variants")) == sorted(VARIANTS)
+
+
+def test_names_in_any_form_each_once_in_the_order_of_the_caller() -> None:
+    assert names("hificl, dora,icl,dora") == names(["hificl", "dora", "icl"]) == ["hificl", "dora", "icl"]
+
+
+def test_a_variant_differs_from_its_method_and_from_the_others() -> None:
+    named = [one for one in VARIANTS.values() if not one.is_plain]
+    assert all(one.options and one.description and one.method in METHODS for one in named)
+    assert len({(one.method, repr(sorted(one.options.items()))) for one in named}) == len(named)
+    assert all(not one.options for one in VARIANTS.values() if one.is_plain)
+
+
+@pytest.mark.parametrize(
+    "asked, said", [("hifcl", "did you mean 'hificl'?"), ("zzz", "known are all, variants"), ([], "none is named")]
+)
+def test_unknown_names(asked: str | list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said.replace("?", r"\?")):
+        find_variants(asked)
