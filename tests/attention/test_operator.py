@@ -131,3 +131,9 @@ def test_eager_calls_the_autograd_function(monkeypatch: pytest.MonkeyPatch) -> N
     """Measured on a CPU, the operator costs a quarter more at 64 queries, forward and backward."""
     monkeypatch.setattr(operator, "_read", None)
     attend(make(CASES[0]))
+
+
+def test_without_gradient_no_autograd_function_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "JointAttention", None)
+    with torch.no_grad():
+        attend(make(CASES[0]))

@@ -50,6 +50,14 @@ def test_float64_output_and_gradients(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_float64_output_without_gradient(case: Case) -> None:
+    problem = make(case)
+    expected = naive(problem)
+    with torch.no_grad():
+        assert_close(attend(problem), expected, EXACT, "output")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_reference_is_the_definition(case: Case) -> None:
     problem = make(case)
     assert_close(attend(problem, virtual_attention_reference), naive(problem), EXACT, "reference")
@@ -68,6 +76,8 @@ def test_error_is_at_most_that_of_the_formula_in_its_dtype(case: Case, dtype: to
     assert actual.dtype == dtype
     margin = MARGIN if dtype == torch.float32 else 2.0
     assert_close(actual, exact, rounding_budget(reference, exact, margin), "output")
+    with torch.no_grad():
+        assert_close(attend(problem), exact, rounding_budget(reference, exact, margin), "output without gradient")
     wanted, rounded = gradients(exact, double), gradients(reference, problem)
     for name, grad in gradients(actual, problem).items():
         if grad.numel() and torch.isfinite(rounded[name]).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from closeness import assert_close
+from hificl.backbones import Backbone
 from hificl.errors import InputError
-from hificl.methods.activations import answer_starts, last_token_activations, without_answer
+from hificl.methods.activations import (
+    answer_losses_with_replaced_heads,
+    answer_starts,
+    last_token_activations,
+    without_answer,
+)
 from hificl.methods.fitting import Fitting
+from hificl.methods.head_replacement import HeadReplacement
 from hificl.methods.mtv import MTVConfig, Policy, affordable_steps, fit
-from hificl.tuner import interventions
+from hificl.tuner import find_places, interventions
 
-from .by_hand import before, decoder_layers, logits_of, steps_of
+from .by_hand import batch_of, before, decoder_layers, logits_of, steps_of
 
 SMALL: dict[str, Any] = {"shots": 2, "prompts": 5, "pool": 3, "steps": 3, "masks": 5, "final_masks": 4}
 
@@ -59,6 +67,38 @@ def test_chosen_heads_are_replaced_at_the_last_token_of_every_step(fitting: Fitt
     with replaced_by_hand(base.model, means, heads, prefill_only=True):
         assert not torch.equal(found_steps[1][:, 1:], steps_of(base, base.model, prompts)[1][:, 1:])
     assert not torch.equal(found, logits_of(base, base.model, prompts))
+
+
+def test_the_loss_of_a_whole_answer_is_that_of_steps_that_each_replace(double: Backbone, fitting: Fitting) -> None:
+    """Prompt and then answer tokens one by one through a cache, heads replaced at the last token of every step."""
+    asked = replace(fitting, backbone=double).ask(fitting.examples[0])
+    prompt = replace(asked, answer_ids=[5, 9, 4])
+    targets = [5, 9, 4, *double.end_ids]
+    means = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    masks = torch.rand(3, 2, 6, generator=torch.Generator().manual_seed(2)) < 0.4
+    places = find_places(double.model, "head_output")
+    with HeadReplacement(double.model, places, means) as replacement:
+        found = answer_losses_with_replaced_heads(double, replacement, prompt, masks, batch_size=2)
+        assert replacement.positions == 1
+    for mask, loss in zip(masks, found, strict=True):
+        batch, losses = batch_of(double, [prompt]), []
+        with replaced_by_hand(double.model, means, mask.nonzero().tolist()), torch.no_grad():
+            for target in targets:
+                output = double.model(**batch)
+                losses.append(-output.logits[0, -1].log_softmax(-1)[target])
+                length = batch["attention_mask"].shape[1] + 1
+                batch = {
+                    "input_ids": torch.tensor([[target]]), "attention_mask": torch.ones(1, length, dtype=torch.long),
+                    "past_key_values": output.past_key_values,
+                }  # fmt: skip
+        assert float(loss) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-6)
+
+
+def test_the_search_measures_what_it_is_told_to(fitting: Fitting) -> None:
+    first, whole = (
+        fit(fitting, MTVConfig(**SMALL, answer_tokens=tokens)).report["losses"] for tokens in ("first", "all")
+    )
+    assert first[0] != whole[0]
 
 
 def test_without_heads_the_model_is_the_frozen_one(fitting: Fitting) -> None:
@@ -177,6 +217,7 @@ def test_layers_to_transform_bounds_the_search(fitting: Fitting) -> None:
     ({"masks": 1}, "masks is 1; rewards are compared, so it must be at least 2"),
     ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
     ({"least_probability": 1.0}, "least_probability is 1.0; it must be from 0 to below 1"),
+    ({"answer_tokens": "last"}, "answer_tokens is .last.; choose .first. or .all."),
     ({"heads": [[1]]}, r"heads has \[1\]"),
 ])  # fmt: skip
 def test_wrong_options_are_refused(options: dict[str, Any], words: str) -> None:

@@ -18,7 +18,7 @@ from hificl.attention.choice import choose_kernel
 from hificl.attention.kernels import Inputs, Kernel
 from hificl.attention.merge import Merge, Merged, VirtualPairs, choose_merge, virtual_scores
 
-__all__ = ["JointAttention", "JointGradients", "join", "joint_gradients", "virtual_scores"]
+__all__ = ["JointAttention", "JointGradients", "join", "join_without_gradient", "joint_gradients", "virtual_scores"]
 
 
 class JointGradients(NamedTuple):
@@ -47,6 +47,15 @@ def join(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None, kernel: Kern
     if pairs.key.shape[-2]:
         return merge.forward(inputs.query, pairs, inputs.scale, output, real_mass)
     return Merged(output, real_mass.masked_fill(real_mass == -torch.inf, torch.inf), None)
+
+
+def join_without_gradient(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None) -> Tensor:
+    """Give the output of :func:`join` alone, in fewer steps."""
+    output, real_mass = real_forward(choose_kernel(inputs.query, inputs.mask), inputs, empty)
+    if not pairs.key.shape[-2]:
+        return output
+    merge = choose_merge(inputs.query, pairs, offset_gradient=False)
+    return merge.without_gradient(inputs.query, pairs, inputs.scale, output, real_mass)
 
 
 def joint_gradients(

@@ -14,7 +14,7 @@ from torch.library import custom_op
 
 from hificl.attention.autocast import without_autocast
 from hificl.attention.choice import choose_kernel
-from hificl.attention.joint import JointAttention, join, joint_gradients
+from hificl.attention.joint import JointAttention, join, join_without_gradient, joint_gradients
 from hificl.attention.kernels import Inputs
 from hificl.attention.merge import Merged, VirtualPairs, choose_merge
 
@@ -39,9 +39,12 @@ def joint_attention(
 ) -> Tensor:
     """Attend to virtual and real keys in one softmax; arguments as in :meth:`JointAttention.forward`."""
     if not torch.compiler.is_compiling():
-        return JointAttention.apply(
-            query, key, value, virtual_key, virtual_value, score_offset, mask, empty, adds, is_causal, scale
-        )
+        if torch.is_grad_enabled():
+            return JointAttention.apply(
+                query, key, value, virtual_key, virtual_value, score_offset, mask, empty, adds, is_causal, scale
+            )
+        inputs = Inputs(query, key, value, mask, is_causal, scale)
+        return join_without_gradient(inputs, VirtualPairs(virtual_key, virtual_value, score_offset), empty)
     offset, number = (score_offset, 0.0) if isinstance(score_offset, Tensor) else (None, float(score_offset))
     output, _ = torch.ops.hificl.joint_attention(
         query, key, value, virtual_key, virtual_value, offset, mask, empty, number, adds, is_causal, scale,

@@ -48,6 +48,12 @@ class TritonMerge:
                 )
         return Merged(output, joint, None)
 
+    def without_gradient(
+        self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor
+    ) -> Tensor:
+        """See :class:`hificl.attention.merge.Merge`."""
+        return self.forward(query, pairs, scale, output, real_mass).output
+
     def backward(
         self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
         *, wants_offset: bool,

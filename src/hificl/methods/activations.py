@@ -128,6 +128,35 @@ def losses_with_replaced_heads(
     return torch.cat(losses)
 
 
+def answer_losses_with_replaced_heads(
+    backbone: Backbone, replacement: HeadReplacement, prompt: Encoded, masks: Tensor, *, batch_size: int | None = None
+) -> Tensor:
+    """Score the whole right answer and its end, with other heads replaced in every row at every token of it.
+
+    One forward over prompt and answer with heads replaced at the last prompt token and at every answer token is what a
+    generation that replaces them at its last token in every step computes.
+
+    Args:
+        backbone, replacement, masks, batch_size: As for :func:`losses_with_replaced_heads`.
+        prompt: With the ids of its answer, without end marker.
+
+    Returns:
+        Mean negative log-probabilities of answer and end tokens [masks], float32, on the CPU.
+    """
+    targets = [*prompt.answer_ids, *backbone.end_ids]
+    read = Encoded(prompt.input_ids, targets[:-1], prompt.inputs, prompt.id)
+    losses, done = [], 0
+    replacement.positions = len(targets)
+    for batch in batches([read] * len(masks), batch_size):
+        replacement.masks = masks[done : done + len(batch)]
+        logits = end_logits(backbone, replacement.model, batch, len(targets)).float().cpu()
+        right = torch.tensor(targets).expand(len(batch), -1)
+        losses.append(torch.nn.functional.cross_entropy(logits.mT, right, reduction="none").mean(dim=1))
+        done += len(batch)
+    replacement.masks, replacement.positions = None, 1
+    return torch.cat(losses)
+
+
 def without_answer(prompt: Encoded) -> Encoded:
     """The prompt alone: its last token is the one that predicts the answer."""
     return Encoded(prompt.input_ids, [], prompt.inputs, prompt.id)
@@ -143,13 +172,18 @@ def batches(prompts: Sequence[Encoded], batch_size: int | None = None) -> Iterat
 
 def last_logits(backbone: Backbone, model: Any, prompts: Sequence[Encoded]) -> Tensor:
     """Run one batch, without a cache, and return the logits at the last token, [prompts vocabulary]."""
+    return end_logits(backbone, model, prompts, 1)[:, -1]
+
+
+def end_logits(backbone: Backbone, model: Any, prompts: Sequence[Encoded], positions: int) -> Tensor:
+    """Run one batch, without a cache, and return the logits at the last positions, [prompts positions vocabulary]."""
     batch = collate(backbone, prompts, padding_side="left")
     batch.pop("labels", None)
     inputs = {name: tensor.to(backbone.device) for name, tensor in batch.items()}
     # Logits of all positions of a large vocabulary can be larger than everything else together.
-    sparing = {"use_cache": False, "logits_to_keep": 1}
+    sparing = {"use_cache": False, "logits_to_keep": positions}
     known = inspect.signature(backbone.model.forward).parameters
     with torch.no_grad():
         output = model(**inputs, **{name: value for name, value in sparing.items() if name in known})
-    logits: Tensor = output.logits[:, -1]
+    logits: Tensor = output.logits[:, -positions:]
     return logits

@@ -55,6 +55,7 @@ ENTRIES = (
         description="in-context vectors: the main direction from question to answer, added after every MLP",
         kind="fitted",
         source="Liu et al., arXiv:2311.06668",
+        recipe={"holdout": 0.0},  # it chooses nothing
         search=({"scale": 0.1}, {"scale": 0.2}, {"scale": 0.4}, {"scale": 0.8}),
     ),
     Method(
@@ -70,7 +71,12 @@ ENTRIES = (
         description="multimodal task vectors: mean outputs of heads that are chosen by reinforcement learning",
         kind="fitted",
         source="Huang et al., arXiv:2406.15334",
-        search=({"shots": 2}, {"shots": 4}, {"shots": 8}, {"shots": 16}),
+        search=(
+            {"shots": 4},
+            {"shots": 8},
+            {"shots": 4, "answer_tokens": "all"},
+            {"shots": 8, "answer_tokens": "all"},
+        ),
     ),
     Method(
         name="live",

@@ -1,4 +1,4 @@
-"""Replace the outputs of chosen heads at the last token: what MTV does, and how function vectors find their heads."""
+"""Replace the outputs of chosen heads at the last tokens: what MTV does, and how function vectors find their heads."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ def check_heads(config: Any) -> None:
             )
 
 
-def replaced_heads(head_output: Tensor, means: Tensor, mask: Tensor) -> Tensor:
-    """Put means in the place of some heads' outputs at the last token.
+def replaced_heads(head_output: Tensor, means: Tensor, mask: Tensor, positions: int = 1) -> Tensor:
+    """Put means in the place of some heads' outputs at the last token, or at the last few.
 
     Args:
         head_output: [batch queries heads value_dim].
         means: [heads value_dim].
         mask: True where a head is replaced, [heads] or [batch heads].
+        positions: How many positions, counted from the right end.
 
     Returns:
-        A new tensor of the shape and dtype of ``head_output``, which differs at position -1 only.
+        A new tensor of the shape and dtype of ``head_output``, which differs at these positions only.
     """
-    last = torch.where(mask[..., None], means.to(head_output), head_output[:, -1])
-    return torch.cat([head_output[:, :-1], last[:, None]], dim=1)
+    before, last = head_output[:, :-positions], head_output[:, -positions:]
+    last = torch.where(mask.unsqueeze(-2).unsqueeze(-1), means.to(head_output), last)
+    return torch.cat([before, last], dim=1)
 
 
 class HeadReplacement:
@@ -57,6 +59,8 @@ class HeadReplacement:
         self.model, self.places, self.means = model, places, means
         self.masks: Tensor | None = None
         """Which heads are replaced in which row, bool [rows places heads]; None replaces none."""
+        self.positions = 1
+        """At how many positions, counted from the right end."""
         self.handles: list[Any] = []
 
     def __enter__(self) -> HeadReplacement:
@@ -75,4 +79,4 @@ class HeadReplacement:
         if self.masks is None:
             return None
         mask = self.masks[:, index].to(head_output.device)
-        return replaced_heads(head_output, self.means[index], mask)
+        return replaced_heads(head_output, self.means[index], mask, self.positions)

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 from hificl.backbones import Backbone, Encoded
 from hificl.errors import InputError
 from hificl.evaluation.progress import Progress
-from hificl.methods.activations import last_token_activations, losses_with_replaced_heads, without_answer
+from hificl.methods.activations import (
+    answer_losses_with_replaced_heads,
+    last_token_activations,
+    losses_with_replaced_heads,
+    without_answer,
+)
 from hificl.methods.fitting import Fitted, Fitting, check_counts
 from hificl.methods.head_replacement import HeadReplacement, check_heads, replaced_heads
 from hificl.tuner.config import HiFICLPeftType, registered
@@ -46,13 +51,16 @@ class MTVConfig(InterventionConfig):
         final_masks: Sets of heads drawn from the finished policy, of which the one with the lowest loss is kept.
         held_out_examples: Most held-out examples that measure that loss. The published code takes 50 training examples.
         least_probability: Heads below it are never drawn in the end; 0.8 in the published code for Idefics2.
+        answer_tokens: ``"first"``: sets of heads are tried on the first answer token, as in the published code for
+            questions. ``"all"``: on the mean over the answer and its end, as in its other form. The heads are replaced
+            in every step, so a set that knows the first token may never end: where answers run on, take this.
         budget: Most forward passes of the search, a row counted as one: masks for each step, and final_masks for each
             held-out example. Below the published number (600 * 32 + 10 * 50) fewer steps are taken, never less than
             one. None: no bound.
         layers_to_transform: Layers whose heads may be replaced; all by default.
 
     Source:
-        Huang et al. and their code, in its form for questions: the loss is that of the first answer token.
+        Huang et al. and their code, by default in its form for questions.
     """
 
     kind: ClassVar[HiFICLPeftType] = HiFICLPeftType.MTV
@@ -68,6 +76,7 @@ class MTVConfig(InterventionConfig):
     final_masks: int = field(default=10, metadata={"help": "sets drawn in the end, of which the best is kept"})
     held_out_examples: int = field(default=50, metadata={"help": "most held-out examples that choose among them"})
     least_probability: float = field(default=0.0, metadata={"help": "heads below it are not drawn in the end"})
+    answer_tokens: str = field(default="first", metadata={"help": "'first' or 'all' answer tokens measure a set"})
     budget: int | None = field(default=None, metadata={"help": "most forward passes of the head search"})
 
     def __post_init__(self) -> None:
@@ -78,6 +87,8 @@ class MTVConfig(InterventionConfig):
         check_heads(self)
         if isinstance(self.masks, bool) or not isinstance(self.masks, int) or self.masks < 2:
             raise InputError(f"MTVConfig: masks is {self.masks!r}; rewards are compared, so it must be at least 2.")
+        if self.answer_tokens not in ("first", "all"):
+            raise InputError(f"MTVConfig: answer_tokens is {self.answer_tokens!r}; choose 'first' or 'all'.")
         if not self.learning_rate > 0:
             raise InputError(f"MTVConfig: learning_rate is {self.learning_rate!r}; it must be above 0, such as 0.1.")
         if not 0 <= self.least_probability < 1:
@@ -172,6 +183,7 @@ def _search(fitting: Fitting, config: MTVConfig, means: Tensor, steps: int) -> t
     Returns:
         The chosen heads, bool [layers heads]; the logits [layers heads]; and what the report says about them.
     """
+    measure = losses_with_replaced_heads if config.answer_tokens == "first" else answer_losses_with_replaced_heads
     model, generator = fitting.new_model(config), fitting.generator("masks")
     asked = [fitting.ask(one, model=model) for one in fitting.to_choose_by(config.held_out_examples)]
     pool = [fitting.ask(one, model=model) for one in fitting.draw(config.pool, "pool")]
@@ -185,7 +197,7 @@ def _search(fitting: Fitting, config: MTVConfig, means: Tensor, steps: int) -> t
 
         def losses(item: Encoded, masks: Tensor) -> Tensor:
             progress.advance(len(masks))
-            return losses_with_replaced_heads(fitting.backbone, replacement, item, masks)
+            return measure(fitting.backbone, replacement, item, masks)
 
         policy = Policy(len(places), means.shape[1], config.learning_rate, generator)
         history = []

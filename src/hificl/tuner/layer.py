@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from hificl.tuner.config import PairsConfig
 from hificl.tuner.pairs import BASE, Pairs, joined, per_row
 from hificl.tuner.sidecar import Sidecar, on_meta_if
 from hificl.tuner.sites import Site
+
+
+class Folded(NamedTuple):
+    """Pairs that a prompt was read with, for the steps that follow it."""
+
+    request: tuple[Any, ...]
+    """Adapters, rows and scale that they were made for."""
+
+    made_of: list[tuple[Tensor, int]]
+    """Every parameter, and its version at that time."""
+
+    pairs: Pairs | None
+
+    def holds(self, request: tuple[Any, ...], parameters: list[Tensor]) -> bool:
+        """Say whether the same is asked for, of the same parameters, and nothing was written into them since."""
+        return (
+            self.request == request
+            and len(self.made_of) == len(parameters)
+            and all(
+                tensor is now and tensor._version == version
+                for (tensor, version), now in zip(self.made_of, parameters, strict=True)
+            )
+        )
 
 
 class HiFICLLayer(Sidecar):
@@ -20,6 +45,7 @@ class HiFICLLayer(Sidecar):
     def __init__(self, site: Site) -> None:
         super().__init__(site.name)
         self.site = site
+        self.folded: Folded | None = None
 
     def update_layer(self, adapter_name: str, config: PairsConfig, device: torch.device) -> None:
         """Add an adapter, or replace the one of that name; ``device`` is where the attention module computes now."""
@@ -27,24 +53,54 @@ class HiFICLLayer(Sidecar):
             pairs = config.pairs(self.site)
         self.hold(adapter_name, pairs, device, inference_mode=config.inference_mode)
 
-    def forward(self, batch: int, scale: float) -> Pairs | None:
+    def forward(self, batch: int, scale: float, *, is_step: bool = False) -> Pairs | None:
         """Return the pairs for a batch, or None where the base model answers alone.
 
         Args:
             batch: Number of rows.
             scale: The factor on the scores of this attention module.
+            is_step: One more token after a prompt. Such steps use the pairs of their prompt again, where nothing has
+                changed since: their products need not be taken for every token.
 
         Raises:
             ValueError: A mixed batch names another number of rows (beams and returned sequences are multiples).
         """
         if not self.is_active():
             return None
+        names = self.active_adapters if self.row_adapters is None else self.adapter_of_each_row(batch)
+        request = (tuple(names), self.row_adapters is None, scale)
+        folded = self.folded if is_step and not torch.is_grad_enabled() else None
+        if folded is not None and folded.holds(request, self._parameters_of(names)):
+            return folded.pairs
+        pairs = self._pairs(list(names), scale)
+        self.folded = self._fold(request, pairs)
+        return pairs
+
+    def _pairs(self, names: list[str], scale: float) -> Pairs | None:
         if self.row_adapters is None:
-            pairs = joined([self.adapters[name](scale) for name in self.active_adapters if name in self.adapters])
+            pairs = joined([self.adapters[name](scale) for name in names if name in self.adapters])
             return pairs if pairs.key.shape[-2] else None
-        names = self.adapter_of_each_row(batch)
         used = {name: self.adapters[name](scale) for name in dict.fromkeys(names) if name in self.adapters}
         return per_row([name if name in used else BASE for name in names], used)
+
+    def _fold(self, request: tuple[Any, ...], pairs: Pairs | None) -> Folded | None:
+        """Keep pairs for later steps; not those that are trained or traced, or of parameters that come and go."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return None
+        # Offloading and sharding put parameters in place for the time of a call, by hooks or by a forward of their own.
+        used = [self.adapters[name] for name in dict.fromkeys(request[0]) if name in self.adapters]
+        if any(hasattr(one, "_hf_hook") or one._forward_pre_hooks for one in used):
+            return None
+        parameters = self._parameters_of(request[0])
+        if any(parameter.is_inference() for parameter in parameters):
+            return None  # they have no version
+        return Folded(request, [(parameter, parameter._version) for parameter in parameters], pairs)
+
+    def _parameters_of(self, names: Iterable[str]) -> list[Tensor]:
+        """Return the parameters of some adapters; without a walk through modules, for this runs in every step."""
+        adapters = self.adapters._modules
+        used = [adapters[name] for name in dict.fromkeys(names) if name in adapters]
+        return [tensor for one in used if one is not None for tensor in one._parameters.values() if tensor is not None]
 
     def extra_repr(self) -> str:
         """Show the geometry of the site."""

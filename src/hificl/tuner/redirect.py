@@ -126,8 +126,7 @@ def redirected_attention(
     view: Any = module.config
     config = view.hificl_base_config
     layer = module._modules.get(SIDECAR)
-    scale = keywords.get("scaling")
-    pairs = None if layer is None else layer(query.shape[0], query.shape[-1] ** -0.5 if scale is None else scale)
+    pairs = None if layer is None else _pairs(layer, query, key, keywords.get("scaling"))
     if pairs is None:
         function = base_function(module, config._attn_implementation)
         output, weights = function(ModuleView(module, config=config), query, key, value, attention_mask, **keywords)
@@ -137,6 +136,14 @@ def redirected_attention(
         changed = act(module, output)
         output = output if changed is None else changed
     return output, weights
+
+
+def _pairs(layer: nn.Module, query: Tensor, key: Tensor, scale: float | None) -> Pairs | None:
+    batch, _, queries, head_dim = query.shape
+    found: Pairs | None = layer(
+        batch, head_dim**-0.5 if scale is None else scale, is_step=queries == 1 and key.shape[2] > 1
+    )
+    return found
 
 
 def _with_pairs(
