@@ -1,9 +1,10 @@
 """Draw the README's tables from records.
 
-``python scripts/readme_table.py`` rewrites the parts of README.md between the tables' marks from ``results/quickstart``
-and ``results/gates``. First come ``hificl bench embedded`` and copying ``summary.json``, ``floors.json`` and the
-``cell.json`` files of its ``quickstart`` folder to the one, ``gates.json`` and the other cells to the other. A test
-compares README and records.
+``python scripts/readme_table.py`` rewrites the parts of README.md between the tables' marks from three folders in
+``results``. First come ``hificl bench embedded`` and copying ``summary.json``, ``floors.json`` and the ``cell.json``
+files of its ``quickstart`` folder to ``quickstart``, ``gates.json`` and the other cells to ``gates``; and
+``hificl compare --task easy_vqa --seeds 3`` and copying its ``summary.json`` and ``cell.json`` files to ``compare``. A
+test compares README and records.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hificl.comparison.page import as_markdown as comparison_page
 from hificl.gates import as_markdown
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "quickstart"
 GATES = ROOT / "results" / "gates" / "gates.json"
 GATES_START, GATES_END = "<!-- gates table -->", "<!-- end of gates table -->"
+COMPARE = ROOT / "results" / "compare" / "easy_vqa"
+COMPARE_START, COMPARE_END = "<!-- comparison table -->", "<!-- end of comparison table -->"
 START, END = "<!-- quickstart table -->", "<!-- end of quickstart table -->"
 NAMES = {"zero_shot": "zero-shot", "icl": "{shots}-shot in the prompt", "lora": "LoRA", "hificl": "**HiFICL**"}
 
@@ -80,12 +84,22 @@ def gates_section() -> str:
     return f"{GATES_START}\n\n{as_markdown(results)}\n{GATES_END}"
 
 
+def comparison_section() -> str:
+    """Return what stands between the marks of the comparison: its page, with the title as a plain line."""
+    summary = json.loads((COMPARE / "summary.json").read_text(encoding="utf-8"))
+    title, _, page = comparison_page(summary).partition("\n\n")
+    host = json.loads((COMPARE / summary["rows"][0]["record"]).read_text(encoding="utf-8"))["volatile"]["host"]
+    where = f"{host['cpu']}, {host['threads']} thread. Records: [results/compare/easy_vqa](results/compare/easy_vqa)."
+    return f"{COMPARE_START}\n\n{title.removeprefix('# ')}:\n\n{page}\n{where}\n\n{COMPARE_END}"
+
+
 def main() -> None:
     """Rewrite the README."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = re.sub(f"{START}.*{END}", lambda _: section(), text, flags=re.DOTALL)
     text = re.sub(f"{GATES_START}.*{GATES_END}", lambda _: gates_section(), text, flags=re.DOTALL)
+    text = re.sub(f"{COMPARE_START}.*{COMPARE_END}", lambda _: comparison_section(), text, flags=re.DOTALL)
     readme.write_text(text, encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import torch
 from hificl.backbones import Backbone, load_backbone
 from hificl.cell import Cell, Finished, Setting, run_cell
 from hificl.cell import running as cells
+from hificl.cell.identity import ADDED_LATER
 from hificl.errors import InputError
 from hificl.evaluation import Decoding, Result, evaluate
-from hificl.records import read_json
+from hificl.methods import METHODS
+from hificl.records import read_json, write_json
 from hificl.tasks import TaskData
 from training.tiny import colour_examples, save_tiny_llava
 
@@ -77,7 +80,7 @@ def test_subsets_are_scored_in_the_unit_of_the_metric(
 ) -> None:
     def raw(*given: Any, **options: Any) -> Result:
         result = evaluate(*given, **options)
-        return replace(result, scale=1.0, predictions=[replace(one, score=0.75) for one in result.predictions])
+        return replace(result, scale=1.0, predictions=tuple(replace(one, score=0.75) for one in result.predictions))
 
     monkeypatch.setattr(cells, "evaluate", raw)
     found = run(Cell("zero_shot"), backbone, data, tmp_path / "cell").record["results"]["subsets"]
@@ -133,11 +136,62 @@ def test_the_control_is_trained_alike_on_another_model(
 
 
 def test_options_are_part_of_what_a_cell_is(trained: Finished, backbone: Backbone, data: TaskData) -> None:
-    """The overrides of a call and the options of a cell are one thing, so that old records are still found."""
+    """The overrides of a call and the options of a cell are one thing."""
     named = Cell("hificl", seed=3, options=OVERRIDES, variant="small")
     assert run(named, backbone, data, trained.folder).record == trained.record
-    with pytest.raises(InputError, match="holds a cell with overrides = .*'r': 2.*'r': 3"):
+    with pytest.raises(InputError, match="holds a cell with overrides.r = 2, this one has 3;"):
         run(Cell("hificl", seed=3, options={**OVERRIDES, "r": 3}), backbone, data, trained.folder)
+
+
+def test_whatever_changes_an_answer_is_part_of_what_a_cell_is(
+    backbone: Backbone, data: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(Cell("zero_shot"), backbone, data, tmp_path / "cell")
+
+    def refused(said: str, model: Backbone = backbone, examples: TaskData = data) -> None:
+        with pytest.raises(InputError, match=f"holds a cell with {said}"):
+            run(done.cell, model, examples, done.folder)
+
+    refused(
+        "base.prompt.question = ", replace(backbone, prompt=replace(backbone.prompt, question="{images}{question} ?"))
+    )
+    asked = [replace(one, question="which?") for one in data.queries]
+    refused("contents.queries = ", examples=TaskData(data.support, asked))
+    judged = [replace(one, answers=[*one.answers, "another"]) for one in data.queries]
+    refused("contents.queries = ", examples=TaskData(data.support, judged))
+    seen = [replace(one, images=data.support[0].images) for one in data.queries]
+    refused("contents.queries = ", examples=TaskData(data.support, seen))
+    half = replace(backbone, model=deepcopy(backbone.model).bfloat16())
+    refused("base.weights = ", half)
+    monkeypatch.setitem(SUBSETS, "some", ["q7"])
+    refused("subsets = ")
+
+
+def test_a_changed_default_of_a_method_is_another_cell(
+    trained: Finished, backbone: Backbone, data: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = replace(backbone.family, training_defaults={"hificl": {"learning_rate": 0.07}})
+    with pytest.raises(InputError, match=r"holds a cell with training.recipe.learning_rate = .*, this one has 0.07"):
+        run(trained.cell, replace(backbone, family=family), data, trained.folder, **OVERRIDES)
+    ours = METHODS["hificl"].implementation
+    build = ours.peft_config
+    monkeypatch.setattr(ours, "peft_config", lambda model, options: build(model, {**options, "mixing": "additive"}))
+    with pytest.raises(InputError, match="holds a cell with training.peft.mixing = .*, this one has 'additive'"):
+        run(trained.cell, backbone, data, trained.folder, **OVERRIDES)
+
+
+def test_a_record_from_before_these_were_written_is_still_found(
+    backbone: Backbone, data: TaskData, tmp_path: Path
+) -> None:
+    done = run(Cell("zero_shot"), backbone, data, tmp_path / "cell")
+    config = {name: value for name, value in done.record["config"].items() if name not in ADDED_LATER}
+    write_json(done.folder / "cell.json", {**done.record, "config": config})
+    assert run(done.cell, backbone, data, done.folder).record["config"] == config
+
+
+def test_the_memory_of_a_cell_has_its_baseline(trained: Finished) -> None:
+    memory = trained.record["volatile"]["memory"]
+    assert 0 < memory["baseline_bytes"] <= memory["peak_bytes"]
 
 
 def test_what_is_stored_is_counted_and_weighed(trained: Finished) -> None:
@@ -165,32 +219,8 @@ def test_the_setting_of_a_benchmark_reaches_the_answers(backbone: Backbone, data
     assert done.record["config"]["setting"]["source"] == {"protocol": "made"}
 
 
-@pytest.mark.parametrize(
-    "method, options, said",
-    [
-        ("zero_shot", {"r": 3}, "zero_shot has no option r"),
-        ("icl", {"retrieval": "rices", "steps": 3}, "icl has no option steps"),
-        ("icl", {"retrieval": "clip"}, "retrieval 'clip' is unknown; use random or rices"),
-    ],
-)
-def test_options_that_a_prompt_does_not_have(method: str, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        Cell(method, shots=2 if method == "icl" else 0, options=options)
-
-
-@pytest.mark.parametrize(
-    "method, shots, control", [("icl", 0, None), ("zero_shot", 4, None), ("lro", 0, None), ("hificl", 0, "blind")]
-)
-def test_cells_that_make_no_sense(method: str, shots: int, control: str | None) -> None:
-    with pytest.raises(InputError, match="cell: "):
-        Cell(method, shots=shots, control=control)
-
-
-def test_every_cell_has_its_own_name() -> None:
-    assert Cell("icl", shots=8).name == "icl_8"
-    assert Cell("hificl", control="random_lm").name == "hificl_random_lm"
-    assert Cell("lora", options={"use_dora": True}, variant="dora").name == "dora"
-    assert Cell("icl", shots=8, options={"retrieval": "rices"}, variant="icl_rices").name == "icl_rices_8"
-    unnamed = [Cell("lora", options={"r": rank}).name for rank in (3, 4)]
-    assert all(name.startswith("lora_") for name in unnamed)
-    assert len({*unnamed, "lora"}) == 3
+def test_held_out_examples_of_a_fit_are_named(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    options = {"prompts": 2, "shots": 2, "layer": 1, "holdout": 0.4}
+    ids = run(Cell("task_vector", options=options), backbone, data, tmp_path / "cell").record["sample_ids"]
+    assert len(ids["held_out"]) == 2
+    assert sorted([*ids["train"], *ids["held_out"]]) == sorted(one.id for one in data.support)

@@ -83,3 +83,29 @@ def test_damage_is_named(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(InputError, match="copy it again"):
         inspect_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind, given, told",
+    [
+        ("MTV", {"heads": [[1, 2]], "shots": 7, "steps": 600}, {"heads": [[1, 2]], "shots": 7}),
+        ("TASK_VECTOR", {"layer": 3, "prompts": 5}, {"layer": 3, "prompts": 5}),
+        ("ICV", {"scale": 0.75}, {"scale": 0.75}),
+        ("LIVE", {"layers_to_transform": [1]}, {"layers_to_transform": [1]}),
+        ("MIMIC", {"form": "altered"}, {"form": "altered"}),
+        ("LORA", {"r": 3, "use_dora": True, "bias": "none"}, {"r": 3, "use_dora": True}),
+        ("UNHEARD_OF", {"depth": 3, "width": None}, {"depth": 3}),
+    ],
+)
+def test_the_options_of_every_method_are_told(
+    tmp_path: Path, tensors: dict[str, Tensor], kind: str, given: dict[str, object], told: dict[str, object]
+) -> None:
+    options = inspect_adapter(save(tmp_path, tensors, peft_type=kind, num_virtual_tokens=None, **given))["options"]
+    assert options == told
+
+
+def test_values_that_are_no_numbers_are_counted(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    assert inspect_adapter(save(tmp_path / "sound", tensors))["non_finite"] == 0
+    for name, value in zip(list(tensors)[:2], (float("nan"), float("inf")), strict=True):
+        tensors[name].view(-1)[3] = value
+    assert inspect_adapter(save(tmp_path / "broken", tensors))["non_finite"] == 2

@@ -1,4 +1,4 @@
-"""What an adapter folder holds, read from its safetensors and JSON alone: no base model, no PEFT."""
+"""What an adapter folder holds, read from its safetensors and JSON alone: no base model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ INFORMATION = "hificl.json"
 
 _PEFT_PREFIX = "base_model.model."
 _PAIRS = re.compile(r"(.+?)\.\w+\.(?:hificl_kv|hificl_interventions)\.(.+)")
-_OPTIONS = (
+_SHOWN = (
     "num_virtual_tokens", "r", "share", "factorize_key", "factorize_value", "mixing", "init_score_offset",
     "learn_score_offset", "compat", "cross_attention", "target_modules", "exclude_modules", "layers_to_transform",
     "lora_alpha", "lora_dropout",
 )  # fmt: skip
+"""Options that are shown with their default values too."""
+
+_INTERNAL = ("auto_mapping", "peft_type", "task_type", "peft_version", "base_model_name_or_path", "revision",
+    "inference_mode")  # fmt: skip
 
 
 def inspect_adapter(path: str | Path) -> dict[str, Any]:
@@ -36,7 +40,8 @@ def inspect_adapter(path: str | Path) -> dict[str, Any]:
 
     Returns:
         ``path``, ``method``, ``base`` (name, revision, prompt form; None where the adapter does not tell), ``task``,
-        ``options`` (those of the PEFT config that are set), ``parameters``, ``bytes`` (of the weights file) and
+        ``options`` (those of the PEFT config that size it or differ from their defaults), ``parameters``,
+        ``non_finite`` (values that are NaN or infinite; 0 in a sound adapter), ``bytes`` (of the weights file) and
         ``layers``: per adapted module its name and number of parameters and, for HiFICL, heads, virtual pairs, rank,
         sizes, and the mean length (L2 norm) of its virtual keys and values over heads and pairs.
 
@@ -57,8 +62,9 @@ def inspect_adapter(path: str | Path) -> dict[str, Any]:
             "prompt": base.get("prompt"),
         },
         "task": information.get("task"),
-        "options": {name: config[name] for name in _OPTIONS if config.get(name) is not None},
+        "options": _options(config),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "non_finite": sum(int((~tensor.isfinite()).sum()) for tensor in tensors.values()),
         "bytes": (folder / WEIGHTS).stat().st_size,
         "layers": [_layer(name, parts) for name, parts in _by_module(tensors).items()],
     }
@@ -69,6 +75,24 @@ def _folder(path: Path) -> Path:
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(f"{path}: no {CONFIG} here or in {path / 'adapter'}; give the folder of an adapter or of its run.")
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is worth to be told of a config, in its order but for what sizes the adapter, which comes first."""
+    plain = _defaults(str(config.get("peft_type")))
+    told = {name: config[name] for name in _SHOWN if config.get(name) is not None}
+    others = {name: value for name, value in config.items() if name not in _INTERNAL}
+    return {**told, **{name: value for name, value in others.items() if value not in (plain.get(name), None)}}
+
+
+def _defaults(kind: str) -> dict[str, Any]:
+    """The default values of the config of a PEFT type as JSON values; empty for a type that PEFT does not know."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    from hificl.training.identity import peft_values
+
+    known: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
+    return peft_values(known[kind]()) if kind in known else {}
 
 
 def _read(file: Path) -> dict[str, Tensor]:

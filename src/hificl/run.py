@@ -10,21 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftModel
 
-from hificl.adapters.stored import (
-    CONFIG,
-    INFORMATION,
-    WEIGHTS,
-    attach,
-    read_config,
-    read_tensors,
-    with_image_settings,
-)
-from hificl.backbones import Backbone, PromptForm, load_backbone
+from hificl.adapters.config_file import CONFIG, read_config
+from hificl.adapters.information import TrainedOn, read_object, read_trained_on
+from hificl.adapters.stored import WEIGHTS, attach, read_tensors, with_image_settings
+from hificl.backbones import Backbone, load_backbone
 from hificl.backbones.forms import is_own_form
 from hificl.errors import InputError
-from hificl.records import read_json
 
 
 @dataclass(frozen=True)
@@ -70,20 +63,21 @@ def load(
 
     Raises:
         InputError: No such folder; no ``adapter_config.json``; a truncated file; an adapter for another geometry
-            (both shapes shown); missing or extra tensors. The message names the file and the key.
+            (both shapes shown); missing or extra tensors, or values that are not finite; a field of the wrong type, or
+            one that would write into the base. The message names the file and the key or field.
     """
     folder = _adapter_folder(Path(path))
     config = read_config(folder)
     tensors = read_tensors(folder / WEIGHTS)
-    information = read_json(folder / INFORMATION) if (folder / INFORMATION).is_file() else {}
-    base = information.get("base", {})
+    base = read_trained_on(folder)
     if backbone is None:
-        backbone = _load_base(folder, config, base, device, dtype, attn_implementation)
-    if base:
+        name = base.name if base else config.base_model_name_or_path
+        backbone = _load_base(folder, name, device, dtype, attn_implementation)
+    if base is not None:
         backbone = _as_trained(folder, backbone, base)
     model = attach(backbone, config, tensors, folder / WEIGHTS)
     record = folder.parent / "record.json"
-    return Run(model=model, backbone=backbone, path=Path(path), record=read_json(record) if record.is_file() else {})
+    return Run(model=model, backbone=backbone, path=Path(path), record=read_object(record) if record.is_file() else {})
 
 
 def _adapter_folder(path: Path) -> Path:
@@ -99,27 +93,28 @@ def _adapter_folder(path: Path) -> Path:
 
 def _load_base(
     folder: Path,
-    config: PeftConfig,
-    base: Mapping[str, Any],
+    name: str | None,
     device: str | torch.device | None,
     dtype: torch.dtype | None,
     attn_implementation: str | None,
 ) -> Backbone:
-    name = base.get("name") or config.base_model_name_or_path
-    if not name:
-        raise InputError(f"{folder / CONFIG}: base_model_name_or_path is empty; load with backbone=load_backbone(...).")
+    if not isinstance(name, str) or not name:
+        raise InputError(
+            f"{folder / CONFIG}: base_model_name_or_path is {name!r} and names no base; load with "
+            "backbone=load_backbone(...)."
+        )
     return load_backbone(name, device=device, dtype=dtype, attn_implementation=attn_implementation)
 
 
-def _as_trained(folder: Path, backbone: Backbone, base: Mapping[str, Any]) -> Backbone:
+def _as_trained(folder: Path, backbone: Backbone, base: TrainedOn) -> Backbone:
     """Warn about what differs from the training, and return the backbone with the adapter's form and settings."""
-    if base["revision"] != backbone.revision:
+    if base.revision != backbone.revision:
         warnings.warn(
-            f"{folder}: trained on revision {base['revision']} of {base['name']}, loaded on {backbone.revision} of "
+            f"{folder}: trained on revision {base.revision} of {base.name}, loaded on {backbone.revision} of "
             f"{backbone.name}; scores may differ.",
             stacklevel=3,
         )
-    prompt = PromptForm.from_dict(base["prompt"])
+    prompt = base.prompt
     both_known = is_own_form(backbone.family, prompt) and is_own_form(backbone.family, backbone.prompt)
     if prompt != backbone.prompt and not both_known:
         warnings.warn(
@@ -129,4 +124,4 @@ def _as_trained(folder: Path, backbone: Backbone, base: Mapping[str, Any]) -> Ba
         )
     if prompt != backbone.prompt:
         backbone = replace(backbone, prompt=prompt)
-    return with_image_settings(backbone, base.get("image_settings", {}), folder)
+    return with_image_settings(backbone, base.image_settings, folder)

@@ -67,6 +67,18 @@ def test_the_search_chooses_and_stores(
     assert summary["values"]["record"] == "search/search.json"
 
 
+def test_a_search_after_a_plain_comparison_replaces_its_cells(
+    hificl: Hificl, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(search, "METHODS", {**METHODS, "icl": replace(METHODS["icl"], search=({"shots": 3},))})
+    words = ["compare", "--model", model, *SIZES, "--methods", "icl", "--output", "out"]
+    assert hificl(*words).exit_code == 0
+    result = hificl(*words[:-6], *words[-4:], "--search")
+    assert result.exit_code == 0, result.output
+    assert caplog.messages == ["out/icl/seed_0: holds a cell with shots = 2, this one has 3; it is run again"]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"][0]["shots"] == 3
+
+
 def test_a_config_alone_is_enough_to_count(hificl: Hificl, model: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
     result = hificl("compare", "--model", tmp_path, "--methods", "all", "--dry-run", "--json")
@@ -105,7 +117,16 @@ def test_a_dry_run_on_a_task_lists_the_cells(hificl: Hificl, model: Path, tmp_pa
         (["--task", "easy_vqa", "r=3"], "write NAME.r for an option of one method"),
         (["--task", "easy_vqa", "--seeds", "0"], "give their number, 1 or more"),
         (["--task", "easy_vqa", "--train-size", "0"], "at least 1, got 0"),
+        (["--task", "easy_vqa", "--shots", "-1"], "shots is -1; icl needs 1 or more"),
+        (["--task", "easy_vqa", "--methods", "mtv", "steps=2"], "write mtv.steps=2"),
         (["--dry-run", "--model", "nowhere/at/all"], "nowhere/at/all"),
+        (["--dry-run", "--methods", "mtv", "steps=2"], "write mtv.steps=2"),
+        (["--dry-run", "--methods", "lora", "lora.depth=2"], "unknown option 'depth'"),
+        (["--dry-run", "--methods", "lora", "lora.lr=fast"], "learning_rate is 'fast'"),
+        (["--dry-run", "--methods", "hificl", "hificl.mixing=1"], "mixing"),
+        (["--dry-run", "--methods", "lora", "hificl.r=3"], "'hificl' is not compared"),
+        (["--dry-run", "--seeds", "0"], "give their number, 1 or more"),
+        (["--dry-run", "--shots", "0"], "shots is 0; icl needs 1 or more"),
     ],
 )
 def test_wrong_use(hificl: Hificl, model: Path, tmp_path: Path, words: list[str], said: str) -> None:

@@ -75,8 +75,8 @@ def test_a_teacher_is_one_option(hificl: Hificl, model: Path, rows: Path) -> Non
 def test_a_fitted_method_goes_the_same_way(hificl: Hificl, model: Path, rows: Path, tmp_path: Path) -> None:
     words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--method", "icv", "scale=0.2"]
     told = parsed(hificl(*words, "--dry-run", "--json"))
-    assert (told["examples"], told["held_out"], told["steps"]) == (6, 1, 0)
-    assert told["recipe"] == {"holdout": 0.2, "metric": "exact_match"}
+    assert (told["examples"], told["held_out"], told["steps"]) == (7, 0, 0)
+    assert told["recipe"] == {"holdout": 0.0, "metric": "exact_match"}
     result = hificl(*words, "--output", tmp_path / "one")
     assert result.exit_code == 0, result.output
     assert "stored values" in result.stdout
@@ -87,6 +87,45 @@ def test_a_fitted_method_goes_the_same_way(hificl: Hificl, model: Path, rows: Pa
     assert (tmp_path / "two" / weights).read_bytes() == (tmp_path / "one" / weights).read_bytes()
     scored = hificl("eval", "--adapter", tmp_path / "one", "--data", rows / "rows.jsonl", "--json")
     assert scored.exit_code == 0, scored.output
+
+
+@pytest.mark.parametrize("method", ["task_vector", "function_vector", "mtv"])
+def test_an_option_of_the_method_is_no_slip_of_one_of_the_command(
+    hificl: Hificl, model: Path, rows: Path, method: str
+) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--print-config", "prompts=3"]
+    told = hificl(*words, "--method", method)
+    assert told.exit_code == 0, told.output
+    assert yaml.safe_load(told.stdout)["prompts"] == 3
+    slip = hificl(*words)
+    assert slip.exit_code == 2
+    assert "unknown key 'prompts'; did you mean 'prompt'?" in slip.stderr
+
+
+@pytest.mark.parametrize(
+    "words, is_said",
+    [
+        (["task_vector"], True),
+        (["task_vector", "layer=1"], False),
+        (["icv", "holdout=0.3"], False),
+        (["mtv"], False),
+        (["hificl"], False),
+    ],
+)
+def test_only_layers_that_are_scored_are_chosen_by_a_metric(
+    hificl: Hificl, model: Path, rows: Path, words: list[str], is_said: bool
+) -> None:
+    asked = ["train", "--model", model, "--data", rows / "rows.jsonl", "--dry-run", "--method", *words]
+    result = hificl(*asked)
+    assert result.exit_code == 0, result.output
+    assert ("chosen by" in result.stdout) == is_said
+
+
+def test_a_field_of_the_teacher_without_one_is_told(hificl: Hificl, model: Path, rows: Path) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--dry-run", "teacher_shots=2"]
+    said = "warning: teacher_shots means nothing without a teacher"
+    assert said in hificl(*words).stderr
+    assert said not in hificl(*words, "teacher=kl").stderr
 
 
 @pytest.mark.parametrize("method", ["hificl", "lora", "task_vector", "mimic"])

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from hificl.backbones import Backbone
-from hificl.cell import running
+from hificl.cell import Setting, running
 from hificl.comparison import Comparison, Step, cells, compare, comparison
 from hificl.comparison.values import Values
 from hificl.errors import InputError, RunError
-from hificl.evaluation import evaluate
+from hificl.evaluation import Decoding, evaluate
 from hificl.records import read_json, write_json
 from hificl.tasks import TaskData
 
@@ -76,9 +76,12 @@ def test_a_finished_comparison_runs_nothing_again(
     again, told = run(backbone, data, done.folder, seeds=2)
     assert [step.done for step in told] == [True] * 10
     assert again.summary == done.summary
-    fewer, _ = run(backbone, data, done.folder, seeds=[1], methods="hificl")
-    assert [row["seed"] for row in fewer.summary["rows"]] == [1, 1]
-    run(backbone, data, done.folder, seeds=2)  # the summary is that of the last call
+
+
+def test_a_summary_is_not_replaced_by_one_of_fewer_cells(done: Comparison, backbone: Backbone, data: TaskData) -> None:
+    with pytest.raises(InputError, match="its summary has 9 cells more .* such as zero_shot, seed 0; .*fresh=True"):
+        run(backbone, data, done.folder, seeds=[1], methods="hificl")
+    assert read_json(done.folder / "summary.json") == done.summary
 
 
 def test_cells_of_other_library_versions_are_run_again(
@@ -98,10 +101,45 @@ def test_another_comparison_in_the_folder_is_refused(done: Comparison, backbone:
     fewer = TaskData(data.support[:-1], data.queries)
     with pytest.raises(InputError, match="holds a comparison with train_size = 7, this one has 6; .*fresh=True"):
         run(backbone, fewer, done.folder)
-    with pytest.raises(InputError, match="holds a cell with overrides = {'steps': 2}, this one has {'steps': 3}"):
-        run(backbone, data, done.folder, methods="hificl", overrides={"steps": 3})
+    other = replace(backbone, prompt=replace(backbone.prompt, question="{images}{question} It is"))
+    with pytest.raises(InputError, match="holds a comparison with base.prompt.question = .* It is'; .*fresh=True"):
+        run(other, data, done.folder)
+    asked = TaskData(data.support, [replace(one, question="which?") for one in data.queries])
+    with pytest.raises(InputError, match=r"holds a comparison with contents.queries = "):
+        run(backbone, asked, done.folder)
+    with pytest.raises(InputError, match="holds a comparison with setting = None"):
+        run(backbone, data, done.folder, setting=Setting(Decoding(max_new_tokens=1)))
     with pytest.raises(InputError, match="this is a file"):
         run(backbone, data, done.folder / "summary.json")
+
+
+def test_cells_with_other_options_are_run_again_and_it_is_said(
+    backbone: Backbone, data: TaskData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(backbone, data, tmp_path, methods="zero_shot,icl,hificl")
+    again, told = run(backbone, data, tmp_path, methods="zero_shot,icl,hificl", overrides={"steps": 3}, shots=3)
+    assert [step.done for step in told] == [True, False, False]
+    assert [row["shots"] for row in again.summary["rows"] if row["subset"] == "all"] == [0, 3, 0]
+    assert [line.removeprefix(f"{tmp_path}/") for line in caplog.messages] == [
+        "icl/seed_0: holds a cell with shots = 2, this one has 3; it is run again",
+        "hificl/seed_0: holds a cell with overrides.steps = 2, this one has 3; it is run again",
+    ]
+    assert read_json(tmp_path / "hificl" / "seed_0" / "record.json")["config"]["recipe"]["steps"] == 3
+
+
+def test_a_cell_that_was_begun_with_other_options_is_begun_anew(
+    backbone: Backbone, data: TaskData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(backbone, data, tmp_path, methods="hificl")
+    (tmp_path / "hificl" / "seed_0" / "cell.json").unlink()  # as if it had been killed after its training
+    trained = (tmp_path / "hificl" / "seed_0" / "record.json").stat().st_mtime_ns
+    same, _ = run(backbone, data, tmp_path, methods="hificl")
+    assert (same.failed, caplog.messages) == ([], [])
+    assert (tmp_path / "hificl" / "seed_0" / "record.json").stat().st_mtime_ns == trained
+    (tmp_path / "hificl" / "seed_0" / "cell.json").unlink()
+    other, _ = run(backbone, data, tmp_path, methods="hificl", overrides={"steps": 3})
+    assert other.failed == []
+    assert "training.recipe.steps = 2, this one has 3; it is run again" in caplog.text
 
 
 def test_a_failing_method_leaves_a_hole_and_the_rest_goes_on(
@@ -115,7 +153,7 @@ def test_a_failing_method_leaves_a_hole_and_the_rest_goes_on(
         return evaluate(*given, **options)
 
     monkeypatch.setattr(running, "evaluate", fails)
-    broken, _ = run(backbone, data, tmp_path, methods="icl,icl_rices,zero_shot", seeds=2)
+    broken, _ = run(backbone, data, tmp_path, methods="icl,icl_rices,zero_shot", seeds=2, overrides={})
     assert [(one["variant"], one["seed"]) for one in broken.failed] == [("icl_rices", 0), ("icl", 1), ("icl_rices", 1)]
     rows = {(row["variant"] or row["method"], row["seed"]): row for row in broken.summary["rows"]}
     hole = rows["icl_rices", 0]
@@ -127,15 +165,15 @@ def test_a_failing_method_leaves_a_hole_and_the_rest_goes_on(
     assert "| icl_rices | - | - | - | - | - | - | - | - |" in page
     assert "- icl, seed 1: RunError: out of memory" in page
     monkeypatch.setattr(running, "evaluate", evaluate)
-    mended, told = run(backbone, data, tmp_path, methods="icl,icl_rices,zero_shot", seeds=2)
+    mended, told = run(backbone, data, tmp_path, methods="icl,icl_rices,zero_shot", seeds=2, overrides={})
     assert [step.done for step in told] == [True, False, True, False, False, True]
     assert mended.failed == []
 
 
 def test_fresh_does_everything_again(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
-    run(backbone, data, tmp_path, methods="zero_shot,icl")
+    run(backbone, data, tmp_path, methods="zero_shot,icl", overrides={})
     fewer = TaskData(data.support[:-1], data.queries)
-    again, told = run(backbone, fewer, tmp_path, methods="zero_shot", fresh=True)
+    again, told = run(backbone, fewer, tmp_path, methods="zero_shot", fresh=True, overrides={})
     assert [step.done for step in told] == [False]
     assert again.summary["train_size"] == 6
     assert not (tmp_path / "icl" / "seed_0" / "cell.json").exists()
@@ -144,7 +182,7 @@ def test_fresh_does_everything_again(backbone: Backbone, data: TaskData, tmp_pat
 def test_stored_values_are_used_and_named(
     backbone: Backbone, data: TaskData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = Values("stored", {"icl": {"shots": 3}, "lora": {"r": 5}}, "results/search.json", "content:other")
+    stored = Values("stored", {"icl": {"shots": 3}, "lora": {"r": 5}}, "results/search.json", backbone.revision)
     monkeypatch.setattr(comparison, "stored_values", lambda *_: stored)
     done, _ = run(backbone, data, tmp_path, methods="icl,icl_rices,lora", shots=None, overrides={"steps": 2})
     shots = {row["variant"] or row["method"]: row["shots"] for row in done.summary["rows"]}
@@ -152,7 +190,7 @@ def test_stored_values_are_used_and_named(
     assert done.summary["values"]["options"]["lora"] == {"r": 5, "steps": 2}
     page = (tmp_path / "comparison.md").read_text()
     assert "those that a search chose before (results/search.json)" in page
-    assert "chosen on revision content:other of the model, not on this one" in page
+    assert "Memory is the peak of the whole process" in page
     explicit, _ = run(backbone, data, tmp_path / "two", methods="icl", shots=2, overrides={})
     assert explicit.summary["rows"][0]["shots"] == 2
 
@@ -161,7 +199,7 @@ def test_queries_without_a_word_about_open_are_scored_as_one(
     backbone: Backbone, data: TaskData, tmp_path: Path
 ) -> None:
     plain = TaskData(data.support, [replace(one, meta={}) for one in data.queries])
-    done, _ = run(backbone, plain, tmp_path, methods="zero_shot")
+    done, _ = run(backbone, plain, tmp_path, methods="zero_shot", overrides={})
     assert done.summary["headline"] == "all"
     assert [row["subset"] for row in done.summary["rows"]] == ["all"]
 
@@ -181,6 +219,13 @@ def test_all_on_questions_without_images_leaves_rices_out(
         with pytest.raises(InputError, match="far enough"):
             run(backbone, examples, tmp_path)
     assert asked == [True, False]
+
+
+def test_fewer_than_one_shot(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    for shots in (0, -3):
+        with pytest.raises(InputError, match=f"shots is {shots}; icl needs 1 or more"):
+            run(backbone, data, tmp_path / "none", shots=shots)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("seeds", [0, []])

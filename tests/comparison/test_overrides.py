@@ -50,3 +50,16 @@ def test_wrong_options_are_refused_before_anything_is_run(
 
     with pytest.raises(InputError, match=said):
         check()
+
+
+@pytest.mark.parametrize(
+    "names, overrides, said",
+    [
+        ("mtv,icl", {"steps": 2}, "means nothing to mtv, icl; write mtv.steps=2 for its own option"),
+        ("icv", {"learning_rate": 0.1}, "means nothing to icv; leave it out"),
+    ],
+)
+def test_a_field_that_nobody_takes_is_refused(names: str, overrides: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        split(names, **overrides)
+    assert split(f"{names},lora", **overrides)["lora"] == overrides

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from hificl.backbones import Backbone
-from hificl.comparison import Values, find_variants, run_search, search, split_validation
+from hificl.comparison import (
+    VARIANTS,
+    Values,
+    find_variants,
+    run_search,
+    search,
+    split_validation,
+    store_values,
+    stored_values,
+)
 from hificl.comparison.agenda import Agenda, Job, Step
 from hificl.comparison.cells import Conditions
 from hificl.comparison.search import trials_of
@@ -76,6 +85,22 @@ def test_trials_are_run_kept_and_never_see_a_query(conditions: Conditions, data:
     again, told = searched(conditions, tmp_path / "search")
     assert [step.done for step in told] == [True] * 5
     assert again == values
+
+
+@pytest.mark.parametrize("scores, likest", [((10.0, 30.0), 2), ((20.0, 20.0), 1)])
+def test_icl_keeps_random_demonstrations(
+    conditions: Conditions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, ...], likest: int
+) -> None:
+    answers = iter(scores)
+    monkeypatch.setattr(search, "_try", lambda *_: {"score": next(answers), "error": None})
+    values, _ = searched(conditions, tmp_path, "icl,icl_rices")
+    assert values.options(VARIANTS["icl"], {}) == {"shots": 1}
+    assert values.options(VARIANTS["icl_rices"], {}) == {"shots": likest, "retrieval": "rices"}
+    record = read_json(tmp_path / "search.json")
+    file = tmp_path / "values.json"
+    store_values(record, file, record="results/search.json")
+    stored = stored_values(conditions.backbone, "colours", file)
+    assert stored.chosen == values.chosen
 
 
 @pytest.mark.parametrize("scores, best", [((10.0, 30.0, 20.0), 1), ((30.0, 30.0, 10.0), 0), ((None, 0.0, 0.0), 1)])

@@ -36,7 +36,7 @@ def compared(
 
 
 def summary(scale: float = 100.0) -> dict[str, Any]:
-    costs = {"trainable_parameters": 1234, "stored_bytes": 5600, "seconds_per_answer": 0.25, "shots": 0}
+    costs: dict[str, Any] = {"trainable_parameters": 1234, "stored_bytes": 5600, "seconds_per_answer": 0.25, "shots": 0}
     return {
         "task": "colours", "backbone": "tiny", "train_size": 7, "query_size": 4, "seeds": [0, 1], "metric": "cider",
         "scale": scale, "headline": "all", "revision": "content:1",
@@ -82,4 +82,11 @@ def test_the_source_of_the_values_is_named(source: str, said: str) -> None:
     }
     page = as_markdown({**summary(), "values": values})
     assert said in page
-    assert "not on this one" not in page
+    assert "not used on this one" not in page
+
+
+def test_values_of_another_revision_are_told_and_not_claimed() -> None:
+    values = {**summary()["values"], "record": "results/s.json", "revision": "content:9"}
+    page = as_markdown({**summary(), "values": values})
+    assert "stored for revision content:9 of the model (results/s.json); they were not used on this one" in page
+    assert "the defaults; none were searched" in page

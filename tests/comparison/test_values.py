@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hificl.backbones import Backbone
+from hificl.backbones import Backbone, load_backbone
 from hificl.comparison import VARIANTS, Values, store_values, stored_values
 from hificl.comparison.values import STORED
 from hificl.errors import InputError
@@ -25,11 +25,24 @@ def test_what_was_stored_is_found(backbone: Backbone, tmp_path: Path) -> None:
     file = tmp_path / "values.json"
     store_values(searched("colours", {"r": 3}), file, record="results/search/search.json")
     store_values(searched("shapes", {"r": 5}), file, record="results/other.json")
-    tiny = replace(backbone, name="tiny")
+    tiny = replace(backbone, name="tiny", revision="content:1")
     found = stored_values(tiny, "colours", file)
     assert found == Values("stored", {"lora": {"r": 3}}, "results/search/search.json", "content:1")
     assert stored_values(tiny, "shapes", file).chosen == {"lora": {"r": 5}}
     assert stored_values(tiny, "sizes", file) == stored_values(backbone, "colours", file) == Values("defaults")
+
+
+def test_values_of_another_revision_are_only_named(backbone: Backbone, tmp_path: Path) -> None:
+    file = tmp_path / "values.json"
+    store_values(searched("colours", {"r": 3}), file, record="results/search.json")
+    found = stored_values(replace(backbone, name="tiny", revision="content:2"), "colours", file)
+    assert (found.source, found.chosen) == ("defaults", {})
+    assert (found.revision, found.record) == ("content:1", "results/search.json")
+
+
+def test_the_embedded_model_is_the_one_that_was_searched() -> None:
+    embedded = load_backbone("embedded")
+    assert stored_values(embedded, "easy_vqa").source == "stored"
 
 
 def test_later_values_win(backbone: Backbone) -> None:

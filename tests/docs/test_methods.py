@@ -77,3 +77,10 @@ def test_the_code_runs() -> None:
     assert blocks
     for block in blocks:
         exec(compile(block, "docs/methods.md", "exec"), {})
+
+
+def test_the_trials_of_the_search_are_those_of_the_catalogue() -> None:
+    for method in METHODS.values():
+        trials = [", ".join(f"{name}={value}" for name, value in trial.items()) for trial in method.search]
+        assert len(trials) in (0, 4), f"{method.name}: a search of another size"
+        assert not trials or f"| `{method.name}` | {' | '.join(trials)} |" in PAGE, method.name

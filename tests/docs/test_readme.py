@@ -60,6 +60,7 @@ def test_the_tables_are_drawn_from_the_records() -> None:
     drawn = importlib.util.module_from_spec(place)
     place.loader.exec_module(drawn)
     assert drawn.section() in README, "run python scripts/readme_table.py"
+    assert drawn.comparison_section() in README, "run python scripts/readme_table.py"
     assert drawn.gates_section() in README, "run python scripts/readme_table.py"
     for cell in ["icl_16", *(binding.folder for binding in BINDINGS)]:
         assert json.loads((drawn.GATES.parent / cell / "cell.json").read_text(encoding="utf-8"))["sample_ids"][

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
+from transformers import DynamicCache
 
+from hificl import METHODS
+from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone, collate, encode
 from hificl.data import Example
 from hificl.evaluation.likelihood import answer_loss, share_of_yes
@@ -25,6 +30,47 @@ def test_the_loss_is_the_sum_over_the_tokens_of_the_answer(backbone: Backbone, e
         grown.append(token)
     assert found.tokens == len(ids) == 2
     assert found.total == pytest.approx(expected, rel=1e-4)
+
+
+INSIDE = sorted(set(METHODS) - {"zero_shot", "icl", "lora"})
+
+
+def acting(backbone: Backbone, method: str) -> PeftModel:
+    """The model with an adapter of a method whose every value is random, at layer 1 where it has one layer."""
+    chosen = {"task_vector": {"layer": 1}, "function_vector": {"layer": 1}, "mtv": {"heads": [[0, 1], [1, 0]]}}
+    model = new_adapter(backbone, METHODS[method].peft_config(backbone, chosen.get(method, {}))).eval()
+    generator = torch.Generator().manual_seed(2)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if ".default." in name:
+            tensor.data += torch.randn(tensor.shape, generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("method", INSIDE)
+def test_an_answer_costs_what_its_tokens_cost_in_generation(
+    backbone: Backbone, examples: list[Example], method: str
+) -> None:
+    """The prompt first, then the answer token by token: the last token of the prompt is one, as it is in use."""
+    model = acting(backbone, method)
+    found = answer_loss(backbone, model, examples[3], "light blue", demonstrations=examples[:1])
+    prompt = encode(backbone, examples[3], demonstrations=examples[:1])
+    batch: dict[str, Any] = {**collate(backbone, [prompt]), "past_key_values": DynamicCache()}
+    mask, expected, greedy = batch["attention_mask"], 0.0, []
+    for token in backbone.tokenizer(" light blue", add_special_tokens=False)["input_ids"]:
+        with torch.no_grad():
+            likely = model(**batch).logits[0, -1].log_softmax(-1)
+        expected -= float(likely[token])
+        greedy.append(int(likely.argmax()) == token)
+        mask = torch.cat([mask, mask[:, :1]], dim=1)
+        batch = {
+            "input_ids": torch.tensor([[token]]), "attention_mask": mask, "past_key_values": batch["past_key_values"],
+        }  # fmt: skip
+    assert found.total == pytest.approx(expected, rel=1e-4)
+    assert (found.tokens, found.greedy) == (2, all(greedy))
+    frozen = answer_loss(backbone, backbone.model, examples[3], "light blue", demonstrations=examples[:1])
+    assert abs(found.total - frozen.total) > 1e-2
+    shares = [share_of_yes(backbone, one, examples[2]) for one in (model, backbone.model)]
+    assert shares[0] != pytest.approx(shares[1], rel=1e-3)
 
 
 class Foresees(torch.nn.Module):

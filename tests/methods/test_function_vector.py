@@ -150,11 +150,31 @@ def test_averages_are_over_prompts_that_are_answered_correctly(
     ({"heads": [[1, 2, 3]]}, r"heads has \[1, 2, 3\]; each must be \[layer, head\]"),
     ({"heads": [[0, -1]]}, r"heads has \[0, -1\]"),
     ({"scale": float("nan")}, "scale is nan; give a finite number"),
+    ({"scale": 10**400}, "give a finite number"),
     ({"budget": 0}, "budget is 0; it must be an integer of at least 1"),
 ])  # fmt: skip
 def test_wrong_options_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         FunctionVectorConfig(**options)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"heads": [[99, 0]]}, r"FunctionVectorConfig: heads has \[99, 0\], and the text decoder has 2 layers"),
+    ({"heads": [[0, 99]]}, r"heads has \[0, 99\], and layer 0 has 6 heads; they go from 0 to 5"),
+    ({"layer": 2}, "FunctionVectorConfig: layer is 2, and the text decoder has 2 layers .* from 0 to 1, or None"),
+    ({"layer": 0, "layers_to_transform": 1}, "layer is 0, and layers_to_transform=1 leaves it out"),
+])  # fmt: skip
+def test_what_the_model_does_not_have_is_refused(fitting: Fitting, options: dict[str, Any], words: str) -> None:
+    """At the start of a fit, and where a config is attached."""
+    with pytest.raises(InputError, match=words):
+        fit(replace(fitting, examples=fitting.examples[:1]), FunctionVectorConfig(**{**SMALL, **options}))
+    with pytest.raises(InputError, match=words):
+        fitting.new_model(FunctionVectorConfig(**options))
+
+
+def test_named_heads_may_stand_below_the_layer_of_the_vector(fitting: Fitting) -> None:
+    given = {**SMALL, "heads": [[0, 5]], "layers_to_transform": [1]}
+    assert list(interventions(fit(fitting, FunctionVectorConfig(**given)).model)) == [("residual", 1)]
 
 
 def test_numbers_of_the_procedure() -> None:

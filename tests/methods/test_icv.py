@@ -113,11 +113,25 @@ def test_the_direction_is_mean_plus_first_component(side: float, monkeypatch: py
     assert torch.cosine_similarity(component, axis.flatten(), dim=0) < -0.99
 
 
-def test_equal_changes_have_a_direction_without_variance() -> None:
-    change = torch.full((4, 2, 3), 2.0)
+@pytest.mark.parametrize("examples", [1, 4, 100])
+def test_changes_that_do_not_vary_have_their_mean_as_direction(examples: int) -> None:
+    """One change, and equal ones, of which the rounded mean differs a little."""
+    change = (1e3 * torch.randn(2, 3, generator=torch.Generator().manual_seed(5))).expand(examples, 2, 3)
     found, share = main_direction(change)
     assert share == 0.0
-    assert torch.isfinite(found).all()
+    assert torch.equal(found, change.mean(dim=0))
+    varied = change + torch.randn(examples, 2, 3, generator=torch.Generator().manual_seed(6))
+    component = main_direction(varied)[0] - varied.mean(dim=0)
+    assert float(component.norm()) == pytest.approx(0.0 if examples == 1 else 1.0, abs=1e-3)
+
+
+def test_autocast_rounds_nothing_of_the_shift() -> None:
+    generator = torch.Generator().manual_seed(7)
+    shift = shift_of(torch.randn(201, generator=generator), 0.5)
+    activation = torch.randn(2, 5, 201, generator=generator) - 0.3 * shift.shift_vector
+    expected = shift(activation, Call(is_prefill=True))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(shift(activation, Call(is_prefill=True)), expected)
 
 
 def test_hidden_states_are_those_around_every_layer(fitting: Fitting) -> None:

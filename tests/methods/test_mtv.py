@@ -110,9 +110,19 @@ def test_without_heads_the_model_is_the_frozen_one(fitting: Fitting) -> None:
         assert torch.equal(logits_of(base, model, prompts), logits_of(base, base.model, prompts))
 
 
-def test_a_head_that_there_is_not_is_refused(fitting: Fitting) -> None:
-    with pytest.raises(InputError, match="self_attn has 6 heads, and MTV's heads names head 6 of it"):
-        fitting.new_model(MTVConfig(heads=[[1, 6]]))
+@pytest.mark.parametrize("options, words", [
+    ({"heads": [[0, 3], [1, 6]]}, r"MTVConfig: heads has \[1, 6\], and layer 1 has 6 heads; they go from 0 to 5"),
+    ({"heads": [[99, 0]]}, r"heads has \[99, 0\], and the text decoder has 2 layers .*; layers go from 0 to 1"),
+    ({"heads": [[0, 3]], "layers_to_transform": [1]}, r"heads has \[0, 3\], and layers_to_transform=\[1\] leaves"),
+    ({"layers_to_transform": 2}, "there is no layer 2, the text decoder has 2"),
+])  # fmt: skip
+def test_heads_that_there_are_not_are_refused(fitting: Fitting, options: dict[str, Any], words: str) -> None:
+    """At the start of a fit, and where a config is attached."""
+    without_forward = replace(fitting, examples=fitting.examples[:1])
+    with pytest.raises(InputError, match=words):
+        fit(without_forward, MTVConfig(**{**SMALL, **options}))
+    with pytest.raises(InputError, match=words):
+        fitting.new_model(MTVConfig(**options))
 
 
 def new_policy(seed: int = 1) -> Policy:
@@ -216,7 +226,7 @@ def test_layers_to_transform_bounds_the_search(fitting: Fitting) -> None:
 @pytest.mark.parametrize("options, words", [
     ({"masks": 1}, "masks is 1; rewards are compared, so it must be at least 2"),
     ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-    ({"least_probability": 1.0}, "least_probability is 1.0; it must be from 0 to below 1"),
+    ({"least_probability": 1.0}, "least_probability is 1.0; give 0 or more, below 1"),
     ({"answer_tokens": "last"}, "answer_tokens is .last.; choose .first. or .all."),
     ({"heads": [[1]]}, r"heads has \[1\]"),
 ])  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,18 @@ def test_layers_to_transform_bounds_the_choice(fitting: Fitting) -> None:
 def test_a_layer_is_an_index(layer: Any) -> None:
     with pytest.raises(InputError, match="TaskVectorConfig: layer is .*; give an index from 0, or None"):
         TaskVectorConfig(layer=layer)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"layer": 7}, "TaskVectorConfig: layer is 7, and the text decoder has 2 layers .* from 0 to 1, or None"),
+    ({"layer": 1, "layers_to_transform": [0]}, r"layer is 1, and layers_to_transform=\[0\] leaves it out"),
+])  # fmt: skip
+def test_a_layer_that_there_is_not_is_refused(fitting: Fitting, options: dict[str, Any], words: str) -> None:
+    """At the start of a fit, and where a config is attached."""
+    with pytest.raises(InputError, match=words):
+        fit(replace(fitting, examples=fitting.examples[:1]), TaskVectorConfig(shots=2, prompts=3, **options))
+    with pytest.raises(InputError, match=words):
+        fitting.new_model(TaskVectorConfig(**options))
 
 
 def test_numbers_of_the_procedure() -> None:

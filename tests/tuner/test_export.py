@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     CohereConfig,
@@ -23,6 +23,9 @@ from transformers import (
 from closeness import assert_close, rounding_budget
 from hificl import HiFICLConfig
 from hificl.errors import InputError
+from hificl.methods.icv import ICVConfig
+from hificl.methods.live import LIVEConfig
+from hificl.methods.mimic import MimICConfig
 from hificl.tuner.export import export_prefix
 
 VOCABULARY = 97
@@ -95,6 +98,24 @@ def test_prefix_equals_adapter_under_every_rotation(make: Callable[..., Pretrain
         budget = rounding_budget(plain(input_ids=ids).logits, double(input_ids=ids).logits, margin=32)
         prefix = PeftModel.from_pretrained(plain, tmp_path).eval()
         assert_close(prefix(input_ids=ids).logits, model(input_ids=ids).logits, budget, "logits")
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (MimICConfig(), "MimIC adds its vector beside the softmax"),
+        (MimICConfig(form="altered"), "MimIC .* with a value that follows the query"),
+        (LIVEConfig(), "a LIVE adapter changes activations and has no keys and values"),
+        (ICVConfig(), "an? ICV adapter changes activations"),
+        (LoraConfig(target_modules=["q_proj"]), "a LORA adapter of PEFT's own has no virtual pairs"),
+    ],
+    ids=lambda value: getattr(value, "peft_type", None),
+)
+def test_other_methods_have_no_prefix(config: PeftConfig, reason: str, tmp_path: Path) -> None:
+    model = get_peft_model(base_model(kv_heads=2), config)
+    with pytest.raises(InputError, match=f"cannot export to a prefix: {reason}.*, or train method='prefix_tuning'"):
+        export_prefix(model, tmp_path / "prefix")
+    assert not (tmp_path / "prefix").exists()
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,12 @@ def test_a_config_comes_back_as_it_was(tmp_path: Path) -> None:
     config = ShiftConfig(only="residual", layers_to_transform=[1])
     config.save_pretrained(str(tmp_path))
     assert ShiftConfig.from_pretrained(str(tmp_path)).to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_new_adapter_takes_the_mode_of_the_model(training: bool) -> None:
+    """What acts in training only, such as noise, must not act in a model that is in eval mode."""
+    model = get_peft_model(gpt2().train(training), ShiftConfig())
+    assert {module.training for module in interventions(model).values()} == {training}
+    model.train(training).add_adapter("later", ShiftConfig())
+    assert {module.training for module in model.modules()} == {training}

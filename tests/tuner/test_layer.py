@@ -93,6 +93,13 @@ def replace(model: PeftModel) -> None:
             module.value_right = torch.nn.Parameter(-3 * module.value_right.detach())
 
 
+def set_data(model: PeftModel) -> None:
+    """What ``module.to`` does; torch counts it as no change of the parameter."""
+    for name, parameter in model.named_parameters():
+        if "value_right" in name:
+            parameter.data = -3 * parameter.data
+
+
 def train(model: PeftModel) -> None:
     """Steps of an optimiser write in place."""
     with torch.enable_grad():
@@ -101,7 +108,9 @@ def train(model: PeftModel) -> None:
     torch.optim.SGD([p for p in model.parameters() if p.grad is not None], lr=0.5).step()
 
 
-@pytest.mark.parametrize("change", [edit_in_place, switch, replace, train], ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "change", [edit_in_place, set_data, switch, replace, train], ids=lambda change: change.__name__
+)
 def test_a_change_between_two_steps_is_seen(change: Callable[[PeftModel], None]) -> None:
     """The step after a change is that of a model that never kept anything."""
     kept, fresh = adapted(), adapted()
@@ -118,3 +127,20 @@ def test_a_change_between_two_steps_is_seen(change: Callable[[PeftModel], None])
             steps[model] = model(input_ids=PROMPT[:, :1], past_key_values=cache).logits
         assert not torch.equal(before, steps[model])
     assert torch.equal(steps[kept], steps[fresh])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_later_adapter_takes_the_mode_of_the_model(training: bool) -> None:
+    model = adapted().train(training)
+    model.add_adapter("third", HiFICLConfig(num_virtual_tokens=5, r=2))
+    assert {module.training for module in model.modules()} == {training}
+
+
+def test_products_are_not_rounded_under_autocast() -> None:
+    """Factors are kept in float32; the attention that the pairs join casts as it does without them."""
+    layer = next(module for module in adapted().modules() if isinstance(module, VirtualPairs))
+    expected = layer()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer()
+    assert torch.equal(found.key, expected.key)
+    assert torch.equal(found.value, expected.value)

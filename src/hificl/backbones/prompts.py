@@ -115,13 +115,18 @@ class PromptForm:
         """Restore a form that ``to_dict`` wrote.
 
         Raises:
-            InputError: an unknown or missing field, named in the message.
+            InputError: an unknown or missing field, or one of another type, named in the message.
         """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InputError(f"prompt form: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}.")
         if "name" not in values:
             raise InputError("prompt form: the field 'name' is missing; every stored form carries one.")
+        for field, value in values.items():
+            wanted = bool if field == "chat" else str
+            if field != "stop_words" and not isinstance(value, wanted):
+                kind = "true or false" if wanted is bool else "a text"
+                raise InputError(f"prompt form {values['name']!r}: {field} is {value!r}; it must be {kind}.")
         words = values.get("stop_words")
         if not (words is None or (isinstance(words, list) and all(isinstance(word, str) for word in words))):
             raise InputError(f"prompt form {values['name']!r}: stop_words is {words!r}; it must be a list of texts.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from peft import get_peft_model_state_dict
 
 from hificl import records
 from hificl.adapters.stored import WEIGHTS
-from hificl.backbones import Backbone
-from hificl.cell.cell import Cell, Setting
+from hificl.cell.cell import Cell
+from hificl.cell.identity import first_difference
 from hificl.errors import InputError
 from hificl.evaluation import Result
 from hificl.metrics.score import mean_score
@@ -71,44 +71,23 @@ def read_cell(folder: Path, cell: Cell, identity: Mapping[str, Any]) -> Finished
     """
     if not (folder / RECORD).is_file():
         return None
-    record = records.read_json(folder / RECORD)
-    for name, asked in identity.items():
-        if record["config"].get(name) != asked:
-            raise InputError(
-                f"{folder}: holds a cell with {name} = {record['config'].get(name)!r}, this one has {asked!r}; choose "
-                "another folder or remove this one."
-            )
-    return Finished(cell, record, folder)
+    if told := other_cell(folder, identity):
+        raise InputError(f"{folder}: {told}; choose another folder or remove this one.")
+    return Finished(cell, records.read_json(folder / RECORD), folder)
 
 
-def cell_identity(
-    cell: Cell,
-    base: Backbone,
-    data: TaskData,
-    task: str,
-    metric: str,
-    options: Mapping[str, Any],
-    setting: Setting | None,
-) -> dict[str, Any]:
-    """Everything that decides the result of a cell: a folder with another identity holds another cell.
-
-    ``setting`` stands in it only where there is one, so that records from before there were any are still found.
-    """
-    asked = {"decoding": asdict(setting.decoding), "source": setting.source} if setting is not None else None
-    return {
-        "task": task,
-        "method": cell.method,
-        "shots": cell.shots,
-        "seed": cell.seed,
-        "control": cell.control,
-        "metric": metric,
-        "backbone": base.name,
-        "revision": base.revision,
-        "overrides": dict(options),
-        "support": records.content_hash([example.id for example in data.support]),
-        "queries": records.content_hash([example.id for example in data.queries]),
-        **({"setting": asked} if asked is not None else {}),
-    }
+def other_cell(folder: Path, identity: Mapping[str, Any]) -> str | None:
+    """Tell the cell in a folder, finished or begun, from the one that is asked for; None where it is that or none."""
+    begun = RunFolder(folder).identity
+    if (folder / RECORD).is_file():
+        there = records.read_json(folder / RECORD)["config"]
+    elif begun.is_file():
+        there = {"training": records.read_json(begun)}
+        identity = {"training": identity["training"]}
+    else:
+        return None
+    found = first_difference(there, identity)
+    return None if found is None else "holds a cell with {} = {!r}, this one has {!r}".format(*found)
 
 
 def cell_record(
@@ -118,6 +97,7 @@ def cell_record(
     run: Run | None,
     result: Result,
     subsets: Mapping[str, Sequence[str]],
+    baseline: int,
 ) -> dict[str, Any]:
     """The record of a cell that was run: what it was, its scores by subset, every answer, versions and cost."""
     trained: Mapping[str, Any] = run.record if run is not None else {}
@@ -129,6 +109,7 @@ def cell_record(
         "seed": cell.seed,
         "sample_ids": {
             "train": trained.get("sample_ids", {}).get("train", []),
+            "held_out": trained.get("sample_ids", {}).get("held_out", []),
             "demonstrations": [example.id for example in data.support] if cell.shots else [],
             "queries": [one.id for one in result.predictions],
         },
@@ -151,7 +132,10 @@ def cell_record(
                 "evaluation_seconds": scoring["timing"]["evaluation_seconds"],
                 "seconds_per_answer": scoring["timing"]["seconds_per_answer"],
             },
-            "memory": {"peak_bytes": max(part["memory"]["peak_bytes"] for part in (training, scoring) if part)},
+            "memory": {
+                "peak_bytes": max(part["memory"]["peak_bytes"] for part in (training, scoring) if part),
+                "baseline_bytes": baseline,
+            },
             "host": records.host(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         },

@@ -11,7 +11,9 @@ from hificl import records
 from hificl.backbones import Backbone
 from hificl.backbones.control import random_language_model
 from hificl.cell.cell import Cell, Setting
-from hificl.cell.record import RECORD, Finished, cell_identity, cell_record, read_cell
+from hificl.cell.identity import cell_identity, training_options
+from hificl.cell.memory import memory_baseline
+from hificl.cell.record import RECORD, Finished, cell_record, read_cell
 from hificl.evaluation import evaluate
 from hificl.methods import METHODS
 from hificl.tasks import TaskData
@@ -32,6 +34,7 @@ def run_cell(
     subsets: Mapping[str, Sequence[str]] | None = None,
     overrides: Mapping[str, Any] | None = None,
     setting: Setting | None = None,
+    contents: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run a cell, or read it where it is done already.
 
@@ -46,6 +49,7 @@ def run_cell(
         subsets: Ids of the queries by name of a subset that is scored as well, beside "all".
         overrides: Fields of the recipe or the PEFT config, on top of the cell's options.
         setting: How the queries are answered; None decodes greedily and scores the answers as they are.
+        contents: As ``data_contents`` gives them, where the caller has them already: they read every image.
 
     Raises:
         InputError: A wrong option or example, or a folder that holds another cell; nothing was run then.
@@ -54,17 +58,17 @@ def run_cell(
     folder = Path(output_dir)
     base = random_language_model(backbone, cell.seed) if cell.control else backbone
     options = {**cell.options, **(overrides or {})}
-    identity = cell_identity(cell, base, data, task, metric, options, setting)
+    identity = cell_identity(
+        cell, base, data, task, metric, options, setting, subsets=subsets, contents=contents
+    )  # fmt: skip
     if (finished := read_cell(folder, cell, identity)) is not None:
         return finished
-    records.reset_peak_memory()
-    run, asked, kind = None, setting or Setting(), METHODS[cell.method].kind
-    if kind != "prompt":
-        # What a fit chooses, it chooses by the metric of the task.
-        own = {"metric": metric, **options} if kind == "fitted" else options
+    baseline = memory_baseline()
+    run, asked = None, setting or Setting()
+    if METHODS[cell.method].kind != "prompt":
         run = train(
             base, data.support, method=cell.method, output_dir=folder, seed=cell.seed, task=task, source=asked.source,
-            **own,
+            **training_options(cell, metric, options),
         )  # fmt: skip
     result = evaluate(
         run or base, data.queries, metric=metric, shots=cell.shots, seed=cell.seed, retrieval=cell.retrieval,
@@ -72,7 +76,7 @@ def run_cell(
         decoding=asked.decoding, postprocess=asked.postprocess, source=asked.source,
     )  # fmt: skip
     chosen = {"all": [example.id for example in data.queries], **(subsets or {})}
-    record = cell_record(identity, cell, data, run, result, chosen)
+    record = cell_record(identity, cell, data, run, result, chosen, baseline)
     records.write_json(folder / RECORD, record)
     return Finished(cell, record, folder)
 

@@ -16,9 +16,12 @@ def show_plan(report: Report, chosen: CompareOptions, overrides: Mapping[str, An
     """Count and list; nothing is run or written, and the model needs no more than a ``config.json``."""
     from hificl.cli.compare_table import show_counts
     from hificl.cli.inputs import quiet_libraries
-    from hificl.comparison import count_methods, find_variants, split_overrides
+    from hificl.comparison import count_methods, find_variants, seeds_of, split_overrides
 
     quiet_libraries()
+    # What a run would refuse is refused here.
+    seeds_of(chosen.seeds, chosen.shots)
+    split_overrides(overrides, find_variants(chosen.methods))
     # Counting is cheap, so that all means the named variants too.
     methods = "all,variants" if chosen.methods == "all" else chosen.methods
     found = count_methods(chosen.model, methods, split_overrides(overrides, find_variants(methods)))

@@ -39,6 +39,8 @@ def _show(screen: Console, found: dict[str, Any]) -> None:
     if prompt:
         rows["prompt form"] = prompt["name"] + (" (chat template)" if prompt["chat"] else f": {prompt['question']!r}")
     rows["options"] = ", ".join(f"{name}={value}" for name, value in found["options"].items())
+    if found["non_finite"]:
+        rows["damaged"] = f"{found['non_finite']:,} values are NaN or infinite; its answers mean nothing"
     facts(screen, rows)
     screen.print()
     screen.print(_layer_table(found["layers"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,12 @@ Options = TypeVar("Options")
 
 
 def read_settings(
-    kind: type[Options], words: Sequence[str] | None, given: Mapping[str, Any], *, takes_overrides: bool = False
+    kind: type[Options],
+    words: Sequence[str] | None,
+    given: Mapping[str, Any],
+    *,
+    takes_overrides: bool = False,
+    known: Callable[[Options], Collection[str]] | None = None,
 ) -> tuple[Options, dict[str, Any]]:
     """Resolve the settings of a command; later ones win: defaults, recipe file, options, KEY=VALUE words.
 
@@ -33,6 +38,7 @@ def read_settings(
         words: The positional words: at most one recipe file, first, then KEY=VALUE.
         given: Options of the command line; None stands for one that was not given.
         takes_overrides: Whether other keys are allowed, which the caller checks; else they are refused.
+        known: Returns other keys that are right however near they are to an option; asked only where one is near.
 
     Returns:
         The options, and the other keys.
@@ -52,9 +58,12 @@ def read_settings(
     others = {name: value for name, value in values.items() if name not in types}
     for name, value in options.items():
         _check_type(name, value, types[name])
+    settings = kind(**options)
     for name in others:
-        _check_name(name, types, takes_overrides)
-    return kind(**options), others
+        close = _nearest_option(name, types, takes_overrides)
+        if close is not None and (known is None or name not in known(settings)):
+            raise InputError(f"unknown key {name!r}{close}")
+    return settings, others
 
 
 def column_names(pairs: Sequence[str] | None) -> dict[str, str] | None:
@@ -135,10 +144,10 @@ def _check_type(name: str, value: Any, declared: str) -> None:
         raise InputError(f"{name} is {value!r} ({type(value).__name__}); it must be {declared}.")
 
 
-def _check_name(name: str, types: Mapping[str, str], takes_overrides: bool) -> None:
-    if takes_overrides:
-        # The keys of recipe and method are checked where they are known; only a slip of an own option is caught here.
-        if close := difflib.get_close_matches(name, types, n=1, cutoff=0.75):
-            raise InputError(f"unknown key {name!r}; did you mean {close[0]!r}?")
-        return
-    raise InputError(f"unknown key {name!r}{nearest(name, types)}")
+def _nearest_option(name: str, types: Mapping[str, str], takes_overrides: bool) -> str | None:
+    """The end of a message about a key that is no option; None where it may be one of recipe or method."""
+    if not takes_overrides:
+        return nearest(name, types)
+    # Those are checked where they are known; only a slip of an own option is caught here. NAME.FIELD never is one.
+    close = [] if "." in name else difflib.get_close_matches(name, types, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else None

@@ -97,7 +97,7 @@ def command(
         "resume": False if no_resume else None,
     }  # fmt: skip
     with reporting(as_json) as report:
-        chosen, overrides = read_settings(TrainOptions, words, given, takes_overrides=True)
+        chosen, overrides = read_settings(TrainOptions, words, given, takes_overrides=True, known=_known)
         rows = read_rows(chosen)
         backbone = _backbone(chosen, rows)
         # The seed of a protocol, written out, so that the recipe file repeats the run.
@@ -109,6 +109,13 @@ def command(
             _show_plan(report, chosen, overrides, backbone, _examples(rows))
         else:
             _train(report, chosen, overrides, backbone, rows)
+
+
+def _known(chosen: TrainOptions) -> set[str]:
+    """What the method takes, such as the ``prompts`` of MTV, which is no slip of ``prompt``."""
+    from hificl.training.request import option_names
+
+    return option_names(chosen.method)
 
 
 def _metric(chosen: TrainOptions, rows: Rows) -> dict[str, str]:
@@ -205,13 +212,19 @@ def _show_plan(
     from hificl.training import plan
 
     found = plan(backbone, examples, method=chosen.method, recipe=chosen.recipe, seed=chosen.seed or 0, **overrides)
-    value = {"dry_run": True, "output": str(chosen.folder), "model": backbone.name, **found.to_dict()}
 
     def show(screen: Console) -> None:
         show_plan(screen, found, backbone.name, str(chosen.folder))
+        if _scores_layers(chosen, overrides):
+            facts(screen, {"layer chosen by": f"{found.recipe.metric} on {found.held_out} held-out examples"})
         screen.print("Nothing was written (dry run).")
 
-    report.result(value, show)
+    report.result({"dry_run": True, "output": str(chosen.folder), "model": backbone.name, **found.to_dict()}, show)
+
+
+def _scores_layers(chosen: TrainOptions, overrides: Mapping[str, Any]) -> bool:
+    """Whether the fit tries layers and scores each; MTV compares losses, and ICV chooses nothing."""
+    return "layer" in _known(chosen) and overrides.get("layer") is None
 
 
 def _targets(names: tuple[str, ...]) -> str:
@@ -230,9 +243,7 @@ def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
         "examples": f"{plan.examples}{held}",
         "tokens per sample": f"{tokens['min']} to {tokens['max']}, mean {tokens['mean']:.1f}",
     }
-    if plan.is_fitted:
-        rows["chosen by"] = f"{recipe.metric} on held-out examples"
-    else:
+    if not plan.is_fitted:
         rows["steps"] = f"{plan.steps} of {recipe.batch_size} examples, learning rate {recipe.learning_rate:g}"
     if recipe.teacher:
         rows["teacher"] = f"{recipe.teacher}, {recipe.teacher_shots} demonstrations at every visit"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hificl.comparison.agenda import Step
-from hificl.comparison.comparison import Comparison, compare
+from hificl.comparison.comparison import Comparison, compare, seeds_of
 from hificl.comparison.counts import count_methods
 from hificl.comparison.overrides import split_overrides
 from hificl.comparison.search import run_search, split_validation
@@ -20,6 +20,7 @@ __all__ = [
     "count_methods",
     "find_variants",
     "run_search",
+    "seeds_of",
     "split_overrides",
     "split_validation",
     "store_values",

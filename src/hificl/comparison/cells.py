@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hificl import records
 from hificl.backbones import Backbone
-from hificl.cell import Cell, Finished, Setting, clear_cell, read_cell, run_cell
-from hificl.cell.record import cell_identity
+from hificl.cell import (
+    Cell,
+    Finished,
+    Setting,
+    cell_identity,
+    clear_cell,
+    data_contents,
+    other_cell,
+    read_cell,
+    run_cell,
+)
 from hificl.comparison.variants import Variant
 from hificl.data import Example
 from hificl.errors import HificlError
@@ -45,6 +54,18 @@ class Conditions:
         """Ids of the queries by name of a subset beside "all"."""
         return {OPEN: [one.id for one in self.data.queries if one.meta[OPEN]]} if is_split(self.data.queries) else {}
 
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes over all that the examples hold; every image is read for them."""
+        return data_contents(self.data)
+
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """Return everything that decides the result of a cell under these conditions."""
+        return cell_identity(
+            cell, self.backbone, self.data, self.task, self.metric, cell.options, self.setting,
+            subsets=self.subsets, contents=self.contents,
+        )  # fmt: skip
+
     @property
     def headline(self) -> str:
         """The subset that a comparison is about."""
@@ -70,35 +91,34 @@ def make_cell(variant: Variant, options: Mapping[str, Any], seed: int, shots: in
 
 
 def finished_cell(cell: Cell, conditions: Conditions, folder: Path) -> Finished | None:
-    """Return the cell if it was finished with the present versions of the libraries; one of other versions is removed.
+    """Return the cell if it was finished as it is asked for, with the present versions of the libraries.
 
-    The commit may differ: it stands in the record.
-
-    Raises:
-        InputError: The folder holds another cell.
+    Another one is removed, with a line about what differs. The commit may differ: it stands in the record.
     """
-    identity = cell_identity(
-        cell, conditions.backbone, conditions.data, conditions.task, conditions.metric, cell.options, conditions.setting
-    )
-    finished = read_cell(folder, cell, identity)
-    if finished is None:
+    try:
+        identity = conditions.identity(cell)
+    except Exception:  # it cannot be run on this model; running it says why
         return None
-    now, then = records.environment(), finished.record["environment"]
-    stale = [name for name, version in now.items() if name != "commit" and then.get(name) != version]
-    if not stale:
-        return finished
-    logger.warning("%s: made with another %s; it is run again", folder, ", ".join(stale))
-    clear_cell(folder)
+    told = other_cell(folder, identity)
+    finished = None if told else read_cell(folder, cell, identity)
+    if finished is not None:
+        now, then = records.environment(), finished.record["environment"]
+        stale = [name for name, version in now.items() if name != "commit" and then.get(name) != version]
+        if not stale:
+            return finished
+        told = f"made with another {', '.join(stale)}"
+    if told:
+        logger.warning("%s: %s; it is run again", folder, told)
+        clear_cell(folder)
     return None
 
 
 def run_one(cell: Cell, conditions: Conditions, folder: Path) -> Finished | Exception:
     """Run a cell; what stops it is returned, so that the others go on."""
-    gc.collect()  # models of earlier cells must not count in the memory of this one
     try:
         return run_cell(
             cell, conditions.backbone, conditions.data, task=conditions.task, metric=conditions.metric,
-            output_dir=folder, subsets=conditions.subsets, setting=conditions.setting,
+            output_dir=folder, subsets=conditions.subsets, setting=conditions.setting, contents=conditions.contents,
         )  # fmt: skip
     except HificlError as error:
         logger.warning("%s: %s", folder, error)

@@ -9,7 +9,8 @@ from typing import Any
 
 from hificl import records
 from hificl.backbones import Backbone
-from hificl.cell import RECORD, Finished, Setting, clear_cell
+from hificl.cell import Finished, Setting, clear_cell
+from hificl.cell.identity import first_difference, plain, setting_values
 from hificl.comparison.agenda import Agenda, Announce, Job, rough_work
 from hificl.comparison.cells import Conditions, failure, finished_cell, make_cell, run_one
 from hificl.comparison.overrides import check_overrides, split_overrides
@@ -21,6 +22,9 @@ from hificl.comparison.values import Values, stored_values
 from hificl.comparison.variants import ALL, VARIANTS, Variant, find_variants
 from hificl.errors import InputError
 from hificl.tasks import TaskData
+from hificl.training.identity import backbone_values
+
+SUMMARY = "summary.json"
 
 CLAIM = "comparison.json"
 """What a folder is for: a comparison is taken up only under the same conditions."""
@@ -80,17 +84,18 @@ def compare(
         The summary. A method that failed is a hole in it, with the reason.
 
     Raises:
-        InputError: No such method, no seed, an override that the method does not have, or an ``output_dir`` that holds
-            something else.
+        InputError: No such method, no seed, fewer than one shot, an override that the method does not have, or an
+            ``output_dir`` that holds something else or more than is asked for.
     """
     seen = backbone.takes_images and all(one.images for one in (*data.support, *data.queries))
     variants = find_variants(methods, images=seen)
-    chosen_seeds = _seeds(seeds)
+    chosen_seeds = seeds_of(seeds, shots)
     conditions = Conditions(backbone, data, task, metric, setting, shots, chosen_seeds[0])
     folder = Path(output_dir)
     own = split_overrides(overrides or {}, variants)
     check_overrides(backbone, variants, own)
     _claim(folder, conditions, fresh)
+    _keep_summary(folder, variants, chosen_seeds)
     values = stored_values(backbone, task)
     agenda = Agenda(_jobs(conditions, variants, chosen_seeds, values, own, search), announce)
     if search:
@@ -105,15 +110,22 @@ def compare(
             else:
                 failed.append({"variant": variant.name, "seed": seed, "error": failure(ended)})
     summary = summarise(conditions, variants, chosen_seeds, finished, failed, values, own, folder)
-    records.write_json(folder / "summary.json", summary)
+    records.write_json(folder / SUMMARY, summary)
     records.write_atomic(folder / "comparison.md", as_markdown(summary).encode())
     return Comparison(summary, folder)
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
+def seeds_of(seeds: int | Sequence[int], shots: int | None = None) -> list[int]:
+    """Return the seeds of a comparison.
+
+    Raises:
+        InputError: There is none, or a number of demonstrations below 1.
+    """
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     if not chosen:
         raise InputError(f"compare: seeds is {seeds!r}; give their number, 1 or more, or the seeds themselves.")
+    if shots is not None and shots < 1:
+        raise InputError(f"compare: shots is {shots}; icl needs 1 or more, so give some or leave it out.")
     return chosen
 
 
@@ -172,19 +184,38 @@ def _claim(folder: Path, conditions: Conditions, fresh: bool) -> None:
         "query_size": len(conditions.data.queries),
         "support": records.content_hash([one.id for one in conditions.data.support]),
         "queries": records.content_hash([one.id for one in conditions.data.queries]),
+        "contents": conditions.contents,
+        "base": backbone_values(conditions.backbone),
+        "setting": setting_values(conditions.setting),
     }
     file = folder / CLAIM
     if fresh:
-        for record in [*folder.glob(f"*/seed_*/{RECORD}"), *folder.glob(f"search/*/trial_*/{RECORD}")]:
-            clear_cell(record.parent)
-        for name in ("summary.json", "comparison.md", f"search/{SEARCH}"):
+        for place in [*folder.glob("*/seed_*"), *folder.glob("search/*/trial_*")]:
+            if place.is_dir():
+                clear_cell(place)
+        for name in (SUMMARY, "comparison.md", f"search/{SEARCH}"):
             (folder / name).unlink(missing_ok=True)
-    elif file.is_file():
-        there = records.read_json(file)
-        for name, value in asked.items():
-            if there.get(name) != value:
-                raise InputError(
-                    f"{folder}: holds a comparison with {name} = {there.get(name)!r}, this one has {value!r}; choose "
-                    "another output_dir, or fresh=True to replace it."
-                )
+    elif file.is_file() and (found := first_difference(records.read_json(file), plain(asked))):
+        raise InputError(
+            "{}: holds a comparison with {} = {!r}, this one has {!r}; choose another output_dir, or fresh=True to "
+            "replace it.".format(folder, *found)
+        )
     records.write_json(file, {"kind": "comparison", **asked})
+
+
+def _keep_summary(folder: Path, variants: Sequence[Variant], seeds: Sequence[int]) -> None:
+    """Refuse to replace a summary by one of fewer cells.
+
+    Raises:
+        InputError: The message names what the folder holds beside what is asked for.
+    """
+    if not (folder / SUMMARY).is_file():
+        return
+    asked = {(one.name, seed) for one in variants for seed in seeds}
+    rows = records.read_json(folder / SUMMARY)["rows"]
+    there = dict.fromkeys((row["variant"] or row["method"], row["seed"]) for row in rows)
+    if missing := [f"{name}, seed {seed}" for name, seed in there if (name, seed) not in asked]:
+        raise InputError(
+            f"{folder}: its summary has {len(missing)} cells more than are asked for, such as {missing[0]}; name all "
+            "its methods and seeds, choose another output_dir, or fresh=True to replace it."
+        )

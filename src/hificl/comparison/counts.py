@@ -11,8 +11,8 @@ from peft import PeftModel, get_peft_model_state_dict
 from transformers import PreTrainedModel
 
 from hificl.adapters.stored import new_adapter
-from hificl.backbones import Backbone, build_on_meta, read_geometry
-from hificl.comparison.overrides import recipe_names
+from hificl.backbones import Backbone, Family, build_on_meta, family_of, read_geometry
+from hificl.comparison.overrides import check_overrides, recipe_names
 from hificl.comparison.variants import ALL, NAMED, Variant, find_variants
 from hificl.errors import HificlError
 from hificl.methods import METHODS
@@ -24,6 +24,7 @@ class _Geometry:
 
     model: PreTrainedModel
     name: str
+    family: Family
 
 
 def count_methods(
@@ -42,9 +43,11 @@ def count_methods(
         ``error``: why it cannot be attached to this model, the counts then None; else None.
 
     Raises:
-        InputError: There is no usable config, or no method of that name.
+        InputError: There is no usable config, no method of that name, or an override that the method does not take.
     """
-    geometry = _Geometry(build_on_meta(read_geometry(model)), model)
+    built = build_on_meta(read_geometry(model))
+    geometry = _Geometry(built, model, family_of(built.config.to_dict(), None))
+    check_overrides(cast(Backbone, geometry), find_variants(methods), overrides or {})
     rows = [_count(geometry, variant, (overrides or {}).get(variant.name, {})) for variant in find_variants(methods)]
     return {"model": model, "methods": rows}
 

@@ -11,7 +11,7 @@ from hificl.comparison.variants import Variant
 from hificl.errors import InputError
 from hificl.methods import METHODS
 from hificl.training.recipes import FITTED_FIELDS, nearest, recipe_fields, resolve_recipe
-from hificl.training.request import resolve
+from hificl.training.request import option_names, resolve
 
 
 def recipe_names(method: str) -> set[str]:
@@ -43,10 +43,19 @@ def split_overrides(overrides: Mapping[str, Any], variants: Sequence[Variant]) -
                 f"compare: {key!r} is no field of the recipe; write NAME.{key} for an option of one method, or "
                 f"one of {', '.join(recipe_fields())}."
             )
-        for one, method in methods.items():
-            if key in recipe_names(method):
-                found[one].setdefault(key, value)
+        takers = [one for one, method in methods.items() if key in recipe_names(method)]
+        if not takers:
+            raise InputError(_nobody_takes(key, value, methods))
+        for one in takers:
+            found[one].setdefault(key, value)
     return found
+
+
+def _nobody_takes(key: str, value: Any, methods: Mapping[str, str]) -> str:
+    """Say that a field of the recipe means nothing to any method, and which of them has an option of that name."""
+    own = [f"{one}.{key}={value}" for one, method in methods.items() if key in option_names(method)]
+    remedy = f"write {' '.join(own)} for its own option of that name" if own else "leave it out"
+    return f"compare: {key} is a field of the training recipe that means nothing to {', '.join(methods)}; {remedy}."
 
 
 def check_overrides(backbone: Backbone, variants: Sequence[Variant], own: Mapping[str, Mapping[str, Any]]) -> None:
@@ -56,7 +65,7 @@ def check_overrides(backbone: Backbone, variants: Sequence[Variant], own: Mappin
         InputError: A value of a wrong type or range, or a field that the method does not have.
     """
     for variant in variants:
-        given = own[variant.name]
+        given = own.get(variant.name, {})
         if METHODS[variant.method].kind == "prompt":
             make_cell(variant, {**variant.options, **given}, 0, None)
             continue

@@ -13,7 +13,7 @@ from hificl import records
 from hificl.cell import Finished
 from hificl.comparison.agenda import Agenda
 from hificl.comparison.cells import Conditions, failure, finished_cell, make_cell, run_one
-from hificl.comparison.values import Values
+from hificl.comparison.values import Values, chosen_values
 from hificl.comparison.variants import VARIANTS, Variant
 from hificl.data import Example
 from hificl.errors import InputError
@@ -22,6 +22,7 @@ from hificl.tasks import TaskData
 
 RECORD = "search.json"
 VALIDATION_SHARE = 0.2
+RETRIEVAL = "retrieval"
 
 
 def validation_size(support: int) -> int:
@@ -61,7 +62,8 @@ def run_search(
     """Try the values of every method and choose the best ones; finished trials are kept.
 
     Queries are never looked at: a trial learns from four fifths of the support set and answers the last fifth. The
-    highest score on all of it wins, the earlier trial among equals. All trials have the first seed.
+    highest score on all of it wins, the earlier trial among equals. All trials have the first seed. For icl the best
+    one with random demonstrations wins; ``icl_rices`` takes the number of demonstrations of the best of all.
 
     Args:
         conditions: Backbone, data, task, metric and seed of the comparison.
@@ -86,12 +88,18 @@ def run_search(
         tried = _try(held_in, method, {**trial, **overrides[method]}, place, agenda)
         found.setdefault(method, {"chosen": None, "trials": []})["trials"].append({"options": dict(trial), **tried})
     for entry in found.values():
-        scored = [one for one in entry["trials"] if one["score"] is not None]
-        if scored:
-            entry["chosen"] = max(scored, key=lambda one: one["score"])["options"]
+        # The plain method keeps random demonstrations; retrieval is a variant of its own beside it.
+        entry["chosen"] = _best([one for one in entry["trials"] if RETRIEVAL not in one["options"]])
+    if "icl" in found and (best := _best(found["icl"]["trials"])) is not None:
+        found["icl"]["chosen_rices"] = {name: value for name, value in best.items() if name != RETRIEVAL}
     records.write_json(root / RECORD, _record(held_in, found, overrides))
-    chosen = {method: entry["chosen"] for method, entry in found.items() if entry["chosen"] is not None}
-    return Values("search", chosen, f"{root.name}/{RECORD}", conditions.backbone.revision)
+    return Values("search", chosen_values(found), f"{root.name}/{RECORD}", conditions.backbone.revision)
+
+
+def _best(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The options of the best trial, the earlier among equals; None where none was finished."""
+    scored = [one for one in trials if one["score"] is not None]
+    return dict(max(scored, key=lambda one: one["score"])["options"]) if scored else None
 
 
 def _try(

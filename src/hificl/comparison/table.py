@@ -66,8 +66,13 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         "with its interval and the p value of a sign-flip test, adjusted for the number of methods (Holm).",
         f"Hyper-parameters: {source}.",
     ]
-    if summary["values"]["revision"] not in (None, summary["revision"]):
-        said.append(f"They were chosen on revision {summary['values']['revision']} of the model, not on this one.")
+    other = summary["values"]["revision"]
+    if other not in (None, summary["revision"]):
+        said.append(
+            f"Values are stored for revision {other} of the model ({summary['values']['record']}); they were not used "
+            f"on this one, {summary['revision']}."
+        )
+    said.append("Memory is the peak of the whole process during a cell, loaded libraries and model included.")
     if len(summary["seeds"]) == 1:
         said.append("One seed: the intervals hold for these queries, not for another fit.")
     return said

@@ -144,7 +144,7 @@ def _answer_batch(
         with torch.no_grad():
             output = model.generate(
                 **inputs,
-                generation_config=_generation_config(stops, backbone.pad_id, search),
+                generation_config=plain_decoding(stops, backbone.pad_id, search),
                 stopping_criteria=StoppingCriteriaList([_EndMarker(backbone.end_ids)]),
             )
     except torch.OutOfMemoryError:
@@ -156,7 +156,7 @@ def _answer_batch(
     return [_read_answer(backbone, stops, row) for row in output[:, prompt_length:].tolist()]
 
 
-def _generation_config(stops: list[int], pad_id: int, search: Decoding) -> GenerationConfig:
+def plain_decoding(stops: list[int], pad_id: int, search: Decoding) -> GenerationConfig:
     """Plain decoding: what a checkpoint recommends for chatting (penalties, sampling) does not apply."""
     return GenerationConfig(
         max_new_tokens=search.max_new_tokens,

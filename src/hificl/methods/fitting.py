@@ -20,6 +20,9 @@ from hificl.metrics import METRICS
 from hificl.tuner.intervention import InterventionConfig
 from hificl.tuner.places import Place, find_places
 
+LARGEST_FACTOR = 1e30
+"""Beyond it a factor times an activation is no float32."""
+
 
 @dataclass(frozen=True)
 class Fitting:
@@ -50,6 +53,14 @@ class Fitting:
         for example in (*self.examples, *self.held_out):
             if not example.answers:
                 raise InputError(f"example {example.id!r}: no answer to fit on; add one or leave the example out.")
+
+    def check(self, config: InterventionConfig) -> None:
+        """Refuse what the backbone does not have, before anything is run.
+
+        Raises:
+            InputError: See :meth:`hificl.tuner.InterventionConfig.check`.
+        """
+        config.check(find_places(self.backbone.model, config.sites[0]))
 
     def new_model(self, config: InterventionConfig) -> PeftModel:
         """Return an adapter on a module tree of its own over the frozen weights, in eval mode."""
@@ -163,3 +174,15 @@ def check_counts(config: Any, *names: str) -> None:
         number = getattr(config, name)
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InputError(f"{type(config).__name__}: {name} is {number!r}; it must be an integer of at least 1.")
+
+
+def check_factor(config: Any, name: str) -> None:
+    """Refuse a factor that is no number of float32.
+
+    Raises:
+        InputError: With the name of the config, the field and its value.
+    """
+    number = getattr(config, name)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < LARGEST_FACTOR:
+        shown = f"{number!r:.40}"
+        raise InputError(f"{type(config).__name__}: {name} is {shown}; give a finite number such as 0.1.")

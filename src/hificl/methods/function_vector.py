@@ -5,7 +5,6 @@ Todd et al., "Function Vectors in Large Language Models", arXiv:2310.15213.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,8 +22,8 @@ from hificl.methods.activations import (
     losses_with_replaced_heads,
     without_answer,
 )
-from hificl.methods.fitting import Fitted, Fitting, check_counts
-from hificl.methods.head_replacement import HeadReplacement, check_heads
+from hificl.methods.fitting import Fitted, Fitting, check_counts, check_factor
+from hificl.methods.head_replacement import HeadReplacement, check_heads, check_heads_exist
 from hificl.methods.residual_vector import ResidualVector, ResidualVectorConfig, at_best_layer
 from hificl.tuner.config import HiFICLPeftType, registered
 from hificl.tuner.hooks import on_place
@@ -74,8 +73,12 @@ class FunctionVectorConfig(ResidualVectorConfig):
         super().__post_init__()
         check_counts(self, "shuffled_prompts", "num_heads", *(() if self.budget is None else ("budget",)))
         check_heads(self)
-        if not math.isfinite(self.scale):
-            raise InputError(f"FunctionVectorConfig: scale is {self.scale!r}; give a finite number such as 1.0.")
+        check_factor(self, "scale")
+
+    def check(self, places: Sequence[Place]) -> None:
+        """Refuse a layer or heads that the model does not have."""
+        super().check(places)
+        check_heads_exist(self, places)
 
     def build(self, place: Place) -> Intervention | None:
         """Return the addition at the layer, None elsewhere."""
@@ -104,9 +107,10 @@ def fit(fitting: Fitting, config: FunctionVectorConfig) -> Fitted:
     """Average the heads over prompts, find the heads that restore the task, sum what they write, choose the layer.
 
     Raises:
-        InputError: A budget below one pass per head, more heads than there are, too few examples for the shots, a
-            prompt that is too long, or nothing held out to choose by.
+        InputError: A layer or head that there is not, a budget below one pass per head, more heads than there are, too
+            few examples for the shots, a prompt that is too long, or nothing held out to choose by.
     """
+    fitting.check(config)
     base = fitting.backbone
     number = 0 if config.heads is not None else _affordable_prompts(fitting, config)
     prompts = fitting.prompts(config.prompts, config.shots, "head averages")

@@ -29,6 +29,35 @@ def check_heads(config: Any) -> None:
             )
 
 
+def check_heads_exist(config: Any, places: Sequence[Place], layers: Sequence[int] | None = None) -> None:
+    """Refuse ``heads`` that a model does not have, or that stand in other layers than those that are to change.
+
+    Args:
+        config: Of the method.
+        places: Those of one site, one for each layer.
+        layers: Layers in which heads may be named; all by default.
+
+    Raises:
+        InputError: With the name of the config, the pair and the sizes of the model.
+    """
+    for layer, head in config.heads or ():
+        if layer >= len(places):
+            raise InputError(
+                f"{type(config).__name__}: heads has {[layer, head]}, and the text decoder has {len(places)} layers "
+                f"with self-attention; layers go from 0 to {len(places) - 1}."
+            )
+        if head >= places[layer].heads:
+            raise InputError(
+                f"{type(config).__name__}: heads has {[layer, head]}, and layer {layer} has {places[layer].heads} "
+                f"heads; they go from 0 to {places[layer].heads - 1}."
+            )
+        if layers is not None and layer not in layers:
+            raise InputError(
+                f"{type(config).__name__}: heads has {[layer, head]}, and layers_to_transform="
+                f"{config.layers_to_transform!r} leaves layer {layer} out; name it there, or leave the head out."
+            )
+
+
 def replaced_heads(head_output: Tensor, means: Tensor, mask: Tensor, positions: int = 1) -> Tensor:
     """Put means in the place of some heads' outputs at the last token, or at the last few.
 

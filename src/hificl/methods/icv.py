@@ -5,7 +5,6 @@ Liu et al., "In-context Vectors", arXiv:2311.06668.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from hificl.backbones import Backbone, Encoded
-from hificl.errors import InputError
 from hificl.methods.activations import last_token_activations, without_answer
-from hificl.methods.fitting import Fitted, Fitting, check_counts
+from hificl.methods.fitting import Fitted, Fitting, check_counts, check_factor
 from hificl.tuner.config import HiFICLPeftType, registered
 from hificl.tuner.intervention import Call, Intervention, InterventionConfig
 from hificl.tuner.intervention_model import interventions
@@ -53,8 +51,7 @@ class ICVConfig(InterventionConfig):
         """Refuse what no direction can have."""
         super().__post_init__()
         check_counts(self, "demonstrations")
-        if not math.isfinite(self.scale):
-            raise InputError(f"ICVConfig: scale is {self.scale!r}; give a finite number such as 0.1.")
+        check_factor(self, "scale")
 
     def build(self, place: Place) -> Intervention:
         """Return the shift of one layer."""
@@ -78,7 +75,7 @@ class InContextVector(Intervention):
         """Shift [batch queries hidden] in float32; float64 stays as it is."""
         wide = activation.to(torch.promote_types(activation.dtype, torch.float32))
         unit, direction = normalize(wide, dim=-1), normalize(self.shift_vector.to(wide.dtype), dim=-1)
-        against = (unit @ -direction).clamp(min=0)
+        against = (unit * -direction).sum(dim=-1).clamp(min=0)  # autocast would round a matrix product
         shifted = unit + self.scale * (1 + against)[..., None] * direction
         return (wide.norm(dim=-1, keepdim=True) * normalize(shifted, dim=-1)).to(activation.dtype)
 
@@ -106,7 +103,7 @@ def fit(fitting: Fitting, config: ICVConfig) -> Fitted:
 
 
 def main_direction(change: Tensor) -> tuple[Tensor, float]:
-    """Return the mean plus the first principal component of some changes.
+    """Return the mean plus the first principal component of some changes; the mean alone where they do not vary.
 
     Args:
         change: [examples layers hidden]; the component is one of all layers together.
@@ -117,6 +114,8 @@ def main_direction(change: Tensor) -> tuple[Tensor, float]:
     flat = change.flatten(start_dim=1)
     mean = flat.mean(dim=0)
     left, sizes, right = torch.linalg.svd(flat - mean, full_matrices=False)
+    if sizes[0] <= len(flat) * torch.finfo(flat.dtype).eps * flat.norm():  # nothing but the rounding of the mean
+        return mean.view(change.shape[1:]), 0.0
     # A component has no sign of its own: the example that weighs most in it gets a positive weight.
     sign = left[:, 0][left[:, 0].abs().argmax()].sign()
     share = float(sizes[0] ** 2 / (sizes**2).sum().clamp(min=torch.finfo(sizes.dtype).tiny))

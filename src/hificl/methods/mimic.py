@@ -82,6 +82,7 @@ class MimICConfig(PairsConfig):
     """
 
     kind: ClassVar[HiFICLPeftType] = HiFICLPeftType.MIMIC
+    no_prefix: ClassVar[str | None] = "MimIC adds its vector beside the softmax, or with a value that follows the query"
 
     form: str = field(default="original", metadata={"help": "'original', 'altered' or 'altered_diagonal'"})
     compat: str = field(default="exact", metadata={"help": "'exact' or 'official' (parity experiments)"})

@@ -22,7 +22,7 @@ from hificl.methods.activations import (
     without_answer,
 )
 from hificl.methods.fitting import Fitted, Fitting, check_counts
-from hificl.methods.head_replacement import HeadReplacement, check_heads, replaced_heads
+from hificl.methods.head_replacement import HeadReplacement, check_heads, check_heads_exist, replaced_heads
 from hificl.tuner.config import HiFICLPeftType, registered
 from hificl.tuner.intervention import Call, Intervention, InterventionConfig
 from hificl.tuner.intervention_model import interventions
@@ -92,9 +92,12 @@ class MTVConfig(InterventionConfig):
         if not self.learning_rate > 0:
             raise InputError(f"MTVConfig: learning_rate is {self.learning_rate!r}; it must be above 0, such as 0.1.")
         if not 0 <= self.least_probability < 1:
-            raise InputError(
-                f"MTVConfig: least_probability is {self.least_probability!r}; it must be from 0 to below 1."
-            )
+            raise InputError(f"MTVConfig: least_probability is {self.least_probability!r}; give 0 or more, below 1.")
+
+    def check(self, places: Sequence[Place]) -> None:
+        """Refuse heads that the model does not have, or in which the config may not act."""
+        super().check(places)
+        check_heads_exist(self, places, self.layers())
 
     def build(self, place: Place) -> Intervention:
         """Return the replacement of one layer."""
@@ -110,8 +113,6 @@ class MultimodalTaskVector(Intervention):
 
     def __init__(self, place: Place, heads: Sequence[int]) -> None:
         super().__init__()
-        if heads and max(heads) >= place.heads:
-            raise InputError(f"{place.name} has {place.heads} heads, and MTV's heads names head {max(heads)} of it.")
         self.head_logits = nn.Parameter(torch.full((place.heads,), INITIAL_LOGIT, dtype=torch.float32))
         self.register_buffer("head_means", torch.zeros(place.heads, place.head_dim, dtype=torch.float32))
         self.heads = tuple(heads)
@@ -133,13 +134,13 @@ def fit(fitting: Fitting, config: MTVConfig) -> Fitted:
     """Average the heads over prompts with demonstrations and choose those that answer without them.
 
     Raises:
-        InputError: A budget below one step, too few examples for the shots, a prompt that is too long, or nothing held
-            out to choose by.
+        InputError: A head that there is not, a budget below one step, too few examples for the shots, a prompt that is
+            too long, or nothing held out to choose by.
     """
-    base = fitting.backbone
+    fitting.check(config)
     steps = 0 if config.heads is not None else affordable_steps(fitting, config)
     prompts = [without_answer(one) for one in fitting.prompts(config.prompts, config.shots, "head averages")]
-    means = last_token_activations(base, base.model, prompts, "head_output").mean(dim=0)
+    means = last_token_activations(fitting.backbone, fitting.backbone.model, prompts, "head_output").mean(dim=0)
     logits = torch.full(means.shape[:2], INITIAL_LOGIT)
     heads, report = config.heads, dict[str, Any]()
     if heads is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from hificl.errors import InputError
 from hificl.methods.fitting import Fitting, check_counts
 from hificl.tuner.intervention import Intervention, InterventionConfig
 from hificl.tuner.intervention_model import interventions
+from hificl.tuner.places import Place
 
 
 @dataclass
@@ -33,6 +35,22 @@ class ResidualVectorConfig(InterventionConfig):
         layer = self.layer
         if layer is not None and (isinstance(layer, bool) or not isinstance(layer, int) or layer < 0):
             raise InputError(f"{type(self).__name__}: layer is {layer!r}; give an index from 0, or None to choose it.")
+
+    def check(self, places: Sequence[Place]) -> None:
+        """Refuse a layer that the model does not have, or that the config itself leaves out."""
+        super().check(places)
+        if self.layer is None:
+            return
+        if self.layer >= len(places):
+            raise InputError(
+                f"{type(self).__name__}: layer is {self.layer}, and the text decoder has {len(places)} layers with "
+                f"self-attention; give one from 0 to {len(places) - 1}, or None to choose it."
+            )
+        if self.layer not in (self.layers() or [self.layer]):
+            raise InputError(
+                f"{type(self).__name__}: layer is {self.layer}, and layers_to_transform={self.layers_to_transform!r} "
+                "leaves it out; give one of these, or leave layers_to_transform out."
+            )
 
     def acts_in(self, layer: int) -> bool:
         """Say whether the vector stands at a layer; before a fit has chosen one, at the first it may take."""

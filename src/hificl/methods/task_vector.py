@@ -69,8 +69,10 @@ def fit(fitting: Fitting, config: TaskVectorConfig) -> Fitted:
     """Average the last-token states of prompts with demonstrations and choose the layer.
 
     Raises:
-        InputError: Too few examples for the shots, a prompt that is too long, or nothing held out to choose by.
+        InputError: A layer that there is not, too few examples for the shots, a prompt that is too long, or nothing
+            held out to choose by.
     """
+    fitting.check(config)
     base = fitting.backbone
     prompts = [without_answer(one) for one in fitting.prompts(config.prompts, config.shots, "task vector")]
     states = last_token_activations(base, base.model, prompts, "residual").mean(dim=0)

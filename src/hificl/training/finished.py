@@ -9,9 +9,10 @@ from peft import PeftModel, get_peft_model_state_dict
 from torch import nn
 
 from hificl import records
-from hificl.adapters.stored import save_adapter
+from hificl.adapters.stored import first_not_finite, save_adapter
 from hificl.backbones import Backbone
 from hificl.backbones.image_settings import image_settings
+from hificl.errors import RunError
 from hificl.training.model_card import model_card
 from hificl.training.run_folder import RunFolder
 
@@ -20,8 +21,9 @@ def write_finished(folder: RunFolder, model: PeftModel, backbone: Backbone, reco
     """Write the adapter and then the record, each whole or not at all.
 
     Raises:
-        RunError: One could not be written.
+        RunError: One could not be written, or the adapter has a value that is not finite; it names the tensor.
     """
+    _check_finite(model, folder)
     base = {
         "name": backbone.name,
         "revision": backbone.revision,
@@ -32,6 +34,15 @@ def write_finished(folder: RunFolder, model: PeftModel, backbone: Backbone, reco
     information = {"format": 1, "base": base, "method": config["method"], "task": config["task"]}
     save_adapter(model, folder.adapter, model_card(record, backbone.takes_images), information)
     records.write_json(folder.record, record)
+
+
+def _check_finite(model: PeftModel, folder: RunFolder) -> None:
+    key = first_not_finite(get_peft_model_state_dict(model, save_embedding_layers=False))
+    if key is not None:
+        raise RunError(
+            f"{folder.adapter}: {key} has values that are not finite, so no adapter was written; lower the learning "
+            "rate, or compute in another dtype such as float32."
+        )
 
 
 def count_trainable(model: nn.Module) -> int:

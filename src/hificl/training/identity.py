@@ -42,17 +42,20 @@ def run_identity(
         "recipe": request.recipe_values,
         "seed": seed,
         "processes": processes,
-        "backbone": {
-            "name": backbone.name,
-            "revision": backbone.revision,
-            "prompt": backbone.prompt.to_dict(),
-            "image_settings": image_settings(backbone),
-            "weights": weights_fingerprint(backbone.model),
-            "device": backbone.device.type,
-            "dtype": str(backbone.model.dtype).removeprefix("torch."),
-        },
+        "backbone": {"name": backbone.name, "revision": backbone.revision, **backbone_values(backbone)},
         "data": {"examples": len(examples), "hash": content_hash([_example_values(example) for example in examples])},
         **({"source": dict(source)} if source is not None else {}),
+    }
+
+
+def backbone_values(backbone: Backbone) -> dict[str, Any]:
+    """Return what decides the answers of a backbone beside its name and revision, as JSON values."""
+    return {
+        "prompt": backbone.prompt.to_dict(),
+        "image_settings": image_settings(backbone),
+        "weights": weights_fingerprint(backbone.model),
+        "device": backbone.device.type,
+        "dtype": str(backbone.model.dtype).removeprefix("torch."),
     }
 
 
@@ -81,11 +84,12 @@ def _example_values(example: Example) -> dict[str, Any]:
         "id": example.id,
         "question": example.question,
         "answer": example.answers[0],
-        "images": [_image_hash(image) for image in example.images],
+        "images": [image_hash(image) for image in example.images],
     }
 
 
-def _image_hash(image: ImageSource) -> str:
+def image_hash(image: ImageSource) -> str:
+    """Return a hash of the bytes of an image, wherever they are kept."""
     if isinstance(image, ImageCell):
         return content_hash(image.read())
     if isinstance(image, Image.Image):

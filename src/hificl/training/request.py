@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,8 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     family = backbone.family.training_defaults.get(name, {})
     ours = {key: value for key, value in overrides.items() if key in general}
     resolved = resolve_recipe(recipe, name, family, ours)
+    if resolved.teacher is None:
+        _warn_without_teacher(ours)
     chosen = {key: value for key, value in overrides.items() if key not in general}
     if isinstance(method, str) and recipe != "paper":
         chosen = {**{key: value for key, value in family.items() if key in theirs - general}, **chosen}
@@ -80,12 +83,34 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     return Request(name, config, resolved)
 
 
+def option_names(method: str) -> set[str]:
+    """Return what can be set for a method by its name: fields of the recipe, of its PEFT config, and its own options.
+
+    No model is needed, so that a name may be among them which the config for some model does not have.
+    """
+    if method not in METHODS or METHODS[method].kind == "prompt":
+        return set()
+    own = METHODS[method].implementation
+    kinds = [kind for kind in vars(own).values() if isinstance(kind, type) and issubclass(kind, PeftConfig)]
+    named = {field.name for kind in kinds for field in dataclasses.fields(kind) if field.init} - set(_PEFT_INTERNAL)
+    general = FITTED_FIELDS if is_fitted(method) else recipe_fields()
+    return {*general, *named, *getattr(own, "OPTIONS", ())}
+
+
 def _method_fields(
     build: Callable[[Mapping[str, Any]], PeftConfig], own: tuple[str, ...], overrides: Mapping[str, Any]
 ) -> set[str]:
     """Return the options of a method: the fields of its PEFT config, and ``own``, those that its file names beside."""
     config = build({key: overrides[key] for key in own if key in overrides})
     return {field.name for field in dataclasses.fields(config) if field.init} - set(_PEFT_INTERNAL) | set(own)
+
+
+def _warn_without_teacher(ours: Mapping[str, Any]) -> None:
+    """A written recipe names the defaults too, and a comparison gives such a field to all; so this is no error."""
+    plain = Recipe()
+    for name in ("teacher_shots", "teacher_weight"):
+        if name in ours and ours[name] != getattr(plain, name):
+            warnings.warn(f"{name} means nothing without a teacher; give teacher=mse, cosine or kl too.", stacklevel=3)
 
 
 def _check_names(name: str, overrides: Mapping[str, Any], theirs: set[str], general: set[str]) -> None:

@@ -65,6 +65,8 @@ class PairsConfig(PeftConfig):
 
     kind: ClassVar[HiFICLPeftType]
     """The ``peft_type`` of the method."""
+    no_prefix: ClassVar[str | None] = None
+    """Why no key-value prefix can express what the method does; None where some adapters have one."""
 
     cross_attention: bool = field(default=False, metadata={"help": "adapt cross-attention as well"})
     target_modules: list[str] | str | None = field(default=None, metadata={"help": "None: by structure"})

@@ -13,12 +13,24 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hificl.errors import InputError
+from hificl.tuner.config import PairsConfig
+from hificl.tuner.intervention import InterventionConfig
 from hificl.tuner.layer import HiFICLLayer
 from hificl.tuner.pairs import Pairs
 from hificl.tuner.redirect import SIDECAR
 from hificl.tuner.sites import live_config, text_decoder
 
 WEIGHTS = "adapter_model.safetensors"
+
+
+def method_refusal(config: Any) -> str | None:
+    """Say why no adapter of a method can be a key-value prefix, or None if some can."""
+    kind = getattr(config.peft_type, "value", config.peft_type)
+    if isinstance(config, PairsConfig):
+        return config.no_prefix
+    if isinstance(config, InterventionConfig):
+        return f"a {kind} adapter changes activations and has no keys and values"
+    return f"a {kind} adapter of PEFT's own has no virtual pairs"
 
 
 def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
@@ -85,6 +97,12 @@ def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
         InputError: No prefix expresses this adapter exactly; the message gives the reason.
     """
     config: Any = model.peft_config[adapter_name]  # type: ignore[union-attr, index]
+    reason = method_refusal(config)
+    if reason:
+        raise InputError(
+            f"cannot export to a prefix: {reason}. Keep this adapter and load it with hificl, or train "
+            "method='prefix_tuning' for one to export"
+        )
     base = model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
     decoder = text_decoder(base)
     found = [(part, getattr(part, SIDECAR)) for part in decoder.modules() if SIDECAR in part._modules]

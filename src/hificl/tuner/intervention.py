@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -86,6 +87,22 @@ class InterventionConfig(PeftConfig):
         """Return ``layers_to_transform`` as a list; None stands for all layers."""
         told = self.layers_to_transform
         return [told] if isinstance(told, int) else told
+
+    def check(self, places: Sequence[Place]) -> None:
+        """Refuse what a model does not have.
+
+        Args:
+            places: Those of one site, one for each layer.
+
+        Raises:
+            InputError: A layer is beyond the last; a method adds what it names besides.
+        """
+        beyond = [layer for layer in self.layers() or () if layer >= len(places)]
+        if beyond:
+            raise InputError(
+                f"layers_to_transform={self.layers_to_transform!r}: there is no layer {beyond[0]}, the text decoder "
+                f"has {len(places)} with self-attention; choose from 0 to {len(places) - 1}"
+            )
 
     def build(self, place: Place) -> Intervention | None:
         """Return the module that acts at a place, with its initial values, or None where the method does nothing.

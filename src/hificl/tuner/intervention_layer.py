@@ -95,7 +95,7 @@ def install(model: nn.Module, place: Place, prefill: Prefill) -> InterventionLay
     if child in module._modules:
         present: InterventionLayer = getattr(module, child)
         return present
-    sidecar = InterventionLayer(place, prefill)
+    sidecar = InterventionLayer(place, prefill).train(module.training)
     sidecar.handles = attach(model, place, CallSidecar(place.site))
     module.add_module(child, sidecar)
     return sidecar

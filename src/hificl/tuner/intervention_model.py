@@ -39,14 +39,9 @@ class InterventionModel(SidecarModel):
         return [place for site in config.sites for place in found[site] if layers is None or place.layer in layers]
 
     def _prepare_adapter_config(self, peft_config: Any, model_config: dict[str, Any]) -> Any:
-        """Refuse layers that the model does not have."""
-        depth = max((len(find_places(self.model, site)) for site in peft_config.sites), default=0)
-        beyond = [layer for layer in peft_config.layers() or () if layer >= depth]
-        if beyond:
-            raise InputError(
-                f"layers_to_transform={peft_config.layers_to_transform!r}: there is no layer {beyond[0]}, the text "
-                f"decoder has {depth} with self-attention; choose from 0 to {depth - 1}"
-            )
+        """Refuse layers, and whatever else a config names, that the model does not have."""
+        for site in peft_config.sites[:1]:  # every site has one place in each layer
+            peft_config.check(find_places(self.model, site))
         return peft_config
 
     def _check_target_module_exists(self, peft_config: Any, key: str) -> bool:  # type: ignore[override]

@@ -20,19 +20,23 @@ class Folded(NamedTuple):
     request: tuple[Any, ...]
     """Adapters, rows and scale that they were made for."""
 
-    made_of: list[tuple[Tensor, int]]
-    """Every parameter, and its version at that time."""
+    made_of: list[tuple[Tensor, int, int]]
+    """Every parameter, and its version and address at that time."""
 
     pairs: Pairs | None
 
     def holds(self, request: tuple[Any, ...], parameters: list[Tensor]) -> bool:
-        """Say whether the same is asked for, of the same parameters, and nothing was written into them since."""
+        """Say whether the same is asked for, of the same parameters, and nothing was written into them since.
+
+        Torch counts what is written into a parameter, but not what is written into its ``.data`` in place: that is not
+        seen between two steps of one generation. A new tensor as ``.data`` is.
+        """
         return (
             self.request == request
             and len(self.made_of) == len(parameters)
             and all(
-                tensor is now and tensor._version == version
-                for (tensor, version), now in zip(self.made_of, parameters, strict=True)
+                tensor is now and tensor._version == version and tensor.data_ptr() == address
+                for (tensor, version, address), now in zip(self.made_of, parameters, strict=True)
             )
         )
 
@@ -69,7 +73,8 @@ class HiFICLLayer(Sidecar):
             return None
         names = self.active_adapters if self.row_adapters is None else self.adapter_of_each_row(batch)
         request = (tuple(names), self.row_adapters is None, scale)
-        folded = self.folded if is_step and not torch.is_grad_enabled() else None
+        reusable = is_step and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        folded = self.folded if reusable else None
         if folded is not None and folded.holds(request, self._parameters_of(names)):
             return folded.pairs
         pairs = self._pairs(list(names), scale)
@@ -94,7 +99,8 @@ class HiFICLLayer(Sidecar):
         parameters = self._parameters_of(request[0])
         if any(parameter.is_inference() for parameter in parameters):
             return None  # they have no version
-        return Folded(request, [(parameter, parameter._version) for parameter in parameters], pairs)
+        made_of = [(parameter, parameter._version, parameter.data_ptr()) for parameter in parameters]
+        return Folded(request, made_of, pairs)
 
     def _parameters_of(self, names: Iterable[str]) -> list[Tensor]:
         """Return the parameters of some adapters; without a walk through modules, for this runs in every step."""

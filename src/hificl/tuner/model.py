@@ -70,7 +70,7 @@ class HiFICLModel(SidecarModel):
                 "implementation, which an adapter changes; leave it out with exclude_modules"
             )
         if SIDECAR not in target._modules:
-            target.add_module(SIDECAR, HiFICLLayer(site))
+            target.add_module(SIDECAR, HiFICLLayer(site).train(target.training))
             redirect(target)
         layer: Any = getattr(target, SIDECAR)
         layer.update_layer(adapter_name, peft_config, compute_device(target))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hificl.attention.autocast import without_autocast
 from hificl.tuner.sites import Site
 
 if TYPE_CHECKING:
@@ -60,9 +61,17 @@ class VirtualPairs(nn.Module):
             self.register_parameter(f"{name}_right", nn.Parameter(torch.randn(heads, rank, size) * scale))
 
     def _matrix(self, name: str) -> Tensor:
-        """Return keys or values, [heads virtual size]; ``heads`` are key-value heads where they are shared."""
-        full = getattr(self, f"{name}_full", None)
-        return getattr(self, f"{name}_left") @ getattr(self, f"{name}_right") if full is None else full
+        """Return keys or values, [heads virtual size]; ``heads`` are key-value heads where they are shared.
+
+        Products are taken in the dtype of the factors, under autocast too: it would round them.
+        """
+        full: Tensor | None = getattr(self, f"{name}_full", None)
+        if full is not None:
+            return full
+        left: Tensor = getattr(self, f"{name}_left")
+        right: Tensor = getattr(self, f"{name}_right")
+        with without_autocast(left.device.type):
+            return left @ right
 
     def forward(self, scale: float = 1.0) -> Pairs:
         """Return the pairs of every query head; ``scale``, the factor on their scores, changes nothing here."""

@@ -55,9 +55,12 @@ class Sidecar(nn.Module, BaseTunerLayer):
             adapter.to(device or self.device)
 
     def hold(self, adapter_name: str, adapter: nn.Module, device: torch.device, *, inference_mode: bool) -> None:
-        """Add an adapter, or replace the one of that name; ``device`` is where the frozen module computes now."""
+        """Add an adapter, or replace the one of that name; ``device`` is where the frozen module computes now.
+
+        It is in the mode, training or eval, of the sidecar, and so of the module that this sits on.
+        """
         self.device = device
-        self.adapters[adapter_name] = adapter
+        self.adapters[adapter_name] = adapter.train(self.training)
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=inference_mode)
 

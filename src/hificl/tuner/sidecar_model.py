@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
 
 from peft.tuners.tuners_utils import BaseTuner
+from peft.utils import AuxiliaryTrainingWrapper
 from peft.utils.error import NoMatchingPeftModuleError
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from hificl.errors import InputError
 from hificl.tuner.mixed_batch import mixed_batch, whole_modules
 from hificl.tuner.redirect import release
 from hificl.tuner.sidecar import Sidecar, sidecars
-from hificl.tuner.storage import mark, match_entries, own_entries
+from hificl.tuner.storage import mark, match_entries, own_entries, refuse_foreign
 
 
 class SidecarModel(BaseTuner):
@@ -95,6 +96,7 @@ class SidecarModel(BaseTuner):
         expected = {cls._remove_adapter_name_from_key(key, adapter_name): (key, tensor) for key, tensor in own.items()}
         stored = {key: tensor for key, tensor in state_dict.items() if mark(container) in key}
         others = {key: tensor for key, tensor in state_dict.items() if key not in stored}
+        refuse_foreign(others.keys() - _saved_modules(model, adapter_name), adapter_name)
         # What no file holds stays as it is, or PEFT would report it as missing.
         return whole | match_entries(expected, stored, adapter_name) | others
 
@@ -130,3 +132,13 @@ class SidecarModel(BaseTuner):
             return
         with mixed_batch(list(names), self.sidecars(), self.model, args, kwargs):
             yield
+
+
+def _saved_modules(model: nn.Module, adapter_name: str) -> set[str]:
+    """Return the entries of ``modules_to_save`` as PEFT hands them over: under the model's names, with adapter name."""
+    return {
+        f"{name}.{entry}"
+        for name, wrapper in model.named_modules()
+        if isinstance(wrapper, AuxiliaryTrainingWrapper)
+        for entry in wrapper.adapter_state_dict_load_map(adapter_name).values()
+    }

@@ -66,6 +66,20 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
+def refuse_foreign(keys: Collection[str], adapter_name: str) -> None:
+    """Refuse entries that are neither the method's nor of ``modules_to_save``: loaded, they overwrite the frozen base.
+
+    Raises:
+        InputError: There are some; the message names them.
+    """
+    if keys:
+        raise InputError(
+            f"adapter {adapter_name!r} has {len(keys)} entries that are not its own ({_some(keys)}), which would "
+            "overwrite the frozen base; save it with save_embedding_layers=False, name modules that it trains whole in "
+            "modules_to_save, or take the file from a source that you trust"
+        )
+
+
 def match_entries(
     expected: dict[str, tuple[str, Tensor]], stored: dict[str, Tensor], adapter_name: str
 ) -> dict[str, Tensor]:
