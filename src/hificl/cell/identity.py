@@ -16,9 +16,6 @@ from hificl.tasks import TaskData
 from hificl.training.identity import backbone_values, image_hash, run_identity
 from hificl.training.request import resolve
 
-ADDED_LATER = ("contents", "subsets", "base")
-"""Names that records of hificl before 2026-11-23 do not have; they are trusted in these."""
-
 
 def cell_identity(
     cell: Cell,
@@ -88,7 +85,7 @@ def first_difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> tupl
         if name == "training" and isinstance(value, Mapping) and isinstance(old, Mapping):
             # The seed stands above it, and the number of processes is not known before it begins.
             old = {key: old[key] for key in old if key not in ("seed", "processes")}
-        if old != value and (name in there or name not in ADDED_LATER):
+        if old != value:
             return _innermost(name, old, value)
     return None
 

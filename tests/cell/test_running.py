@@ -13,7 +13,6 @@ import torch
 from hificl.backbones import Backbone, load_backbone
 from hificl.cell import Cell, Finished, Setting, run_cell
 from hificl.cell import running as cells
-from hificl.cell.identity import ADDED_LATER
 from hificl.errors import InputError
 from hificl.evaluation import Decoding, Result, evaluate
 from hificl.methods import METHODS
@@ -180,13 +179,15 @@ def test_a_changed_default_of_a_method_is_another_cell(
         run(trained.cell, backbone, data, trained.folder, **OVERRIDES)
 
 
-def test_a_record_from_before_these_were_written_is_still_found(
-    backbone: Backbone, data: TaskData, tmp_path: Path
+@pytest.mark.parametrize("name", ["contents", "base", "subsets"])
+def test_a_record_that_does_not_say_what_it_stands_on_is_not_trusted(
+    name: str, backbone: Backbone, data: TaskData, tmp_path: Path
 ) -> None:
     done = run(Cell("zero_shot"), backbone, data, tmp_path / "cell")
-    config = {name: value for name, value in done.record["config"].items() if name not in ADDED_LATER}
+    config = {key: value for key, value in done.record["config"].items() if key != name}
     write_json(done.folder / "cell.json", {**done.record, "config": config})
-    assert run(done.cell, backbone, data, done.folder).record["config"] == config
+    with pytest.raises(InputError, match=f"holds a cell with {name}"):
+        run(done.cell, backbone, data, done.folder)
 
 
 def test_the_memory_of_a_cell_has_its_baseline(trained: Finished) -> None:
