@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from closeness import MARGIN, assert_close, rounding_budget
-from hificl.attention.merge import Merge, Merged, VirtualPairs
+from hificl.attention.merge import Merge, Merged, PairTensors
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Problem:
     """Tensors in the memory order of attention, [batch queries heads size], seen as [batch heads queries size]."""
 
     query: Tensor
-    pairs: VirtualPairs
+    pairs: PairTensors
     scale: float
     output: Tensor
     real_mass: Tensor
@@ -64,7 +64,7 @@ class Problem:
         tensors = (cast(getattr(self, name), dtype) for name in ("output", "grad", "grad_query"))
         output, grad, grad_query = tensors
         query, mass = cast(self.query, dtype), cast(self.real_mass, wide)
-        return Problem(query, VirtualPairs(*pairs), self.scale, output, mass, grad, grad_query)
+        return Problem(query, PairTensors(*pairs), self.scale, output, mass, grad, grad_query)
 
 
 def make(case: Joining, dtype: torch.dtype) -> Problem:
@@ -98,7 +98,7 @@ def make(case: Joining, dtype: torch.dtype) -> Problem:
         mass[:, :, 2] = -torch.inf
         output[:, :, 2] = 0.0
     return Problem(
-        beside(case.head_dim), VirtualPairs(*pairs, offset), case.head_dim**-0.5, output, mass,
+        beside(case.head_dim), PairTensors(*pairs, offset), case.head_dim**-0.5, output, mass,
         beside(case.value_dim), beside(case.head_dim),
     )  # fmt: skip
 

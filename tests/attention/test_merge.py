@@ -12,7 +12,7 @@ import torch
 from attention.merging import JOININGS, Joining, check, formula, joined, make
 from closeness import assert_close
 from hificl.attention import merge
-from hificl.attention.merge import SEPARATE, VirtualPairs, choose_merge, why_not_triton
+from hificl.attention.merge import SEPARATE, PairTensors, choose_merge, why_not_triton
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -31,8 +31,8 @@ def test_weights_that_were_not_kept_are_computed_anew(case: Joining, monkeypatch
         assert_close(tensor, exact[name], 1e-12, name)
 
 
-def pairs_of(virtual: int, head_dim: int, offset: float | torch.Tensor = 0.0) -> VirtualPairs:
-    return VirtualPairs(torch.zeros(3, virtual, head_dim), torch.zeros(3, virtual, head_dim), offset)
+def pairs_of(virtual: int, head_dim: int, offset: float | torch.Tensor = 0.0) -> PairTensors:
+    return PairTensors(torch.zeros(3, virtual, head_dim), torch.zeros(3, virtual, head_dim), offset)
 
 
 def query_on(device: str, dtype: torch.dtype = torch.bfloat16, head_dim: int = 64) -> Any:
@@ -54,7 +54,7 @@ def query_on(device: str, dtype: torch.dtype = torch.bfloat16, head_dim: int = 6
     ],
 )
 def test_the_choice_follows_facts(
-    query: Any, pairs: VirtualPairs, reason: str | None, monkeypatch: pytest.MonkeyPatch
+    query: Any, pairs: PairTensors, reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge, "_has_triton", lambda: True)
     monkeypatch.setattr(merge, "_serves", lambda device: True)

@@ -16,7 +16,7 @@ from hificl.attention.autocast import without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
 from hificl.attention.choice import choose_kernel
 from hificl.attention.kernels import Inputs, Kernel
-from hificl.attention.merge import Merge, Merged, VirtualPairs, choose_merge, virtual_scores
+from hificl.attention.merge import Merge, Merged, PairTensors, choose_merge, virtual_scores
 
 __all__ = ["JointAttention", "JointGradients", "join", "join_without_gradient", "joint_gradients", "virtual_scores"]
 
@@ -33,7 +33,7 @@ class JointGradients(NamedTuple):
     mask: Tensor | None
 
 
-def join(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None, kernel: Kernel, merge: Merge) -> Merged:
+def join(inputs: Inputs, pairs: PairTensors, empty: Tensor | None, kernel: Kernel, merge: Merge) -> Merged:
     """Attend to virtual and real keys in one softmax.
 
     Args:
@@ -49,7 +49,7 @@ def join(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None, kernel: Kern
     return Merged(output, real_mass.masked_fill(real_mass == -torch.inf, torch.inf), None)
 
 
-def join_without_gradient(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | None) -> Tensor:
+def join_without_gradient(inputs: Inputs, pairs: PairTensors, empty: Tensor | None) -> Tensor:
     """Give the output of :func:`join` alone, in fewer steps."""
     output, real_mass = real_forward(choose_kernel(inputs.query, inputs.mask), inputs, empty)
     if not pairs.key.shape[-2]:
@@ -59,7 +59,7 @@ def join_without_gradient(inputs: Inputs, pairs: VirtualPairs, empty: Tensor | N
 
 
 def joint_gradients(
-    inputs: Inputs, pairs: VirtualPairs, adds: bool, kernel: Kernel, merge: Merge, grad: Tensor, merged: Merged,
+    inputs: Inputs, pairs: PairTensors, adds: bool, kernel: Kernel, merge: Merge, grad: Tensor, merged: Merged,
     *, wants_offset: bool, wants_mask: bool,
 ) -> JointGradients:  # fmt: skip
     """Give the gradients of what :func:`join` computed; ``grad`` is that of its output.
@@ -99,7 +99,7 @@ class JointAttention(torch.autograd.Function):
     ) -> Tensor:
         """See :func:`hificl.virtual_attention` and, for ``empty`` and ``adds``, :func:`join` and its gradients."""
         kernel = choose_kernel(query, mask)
-        pairs = VirtualPairs(virtual_key, virtual_value, score_offset)
+        pairs = PairTensors(virtual_key, virtual_value, score_offset)
         offset = score_offset if isinstance(score_offset, Tensor) else None
         merge = choose_merge(query, pairs, offset_gradient=offset is not None and offset.requires_grad)
         merged = join(Inputs(query, key, value, mask, is_causal, scale), pairs, empty, kernel, merge)
@@ -115,7 +115,7 @@ class JointAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the tensors of :meth:`forward`."""
         query, key, value, virtual_key, virtual_value, offset, mask, *merged = ctx.saved_tensors
-        pairs = VirtualPairs(virtual_key, virtual_value, ctx.number if offset is None else offset)
+        pairs = PairTensors(virtual_key, virtual_value, ctx.number if offset is None else offset)
         with without_autocast(grad.device.type):
             found = joint_gradients(
                 Inputs(query, key, value, mask, ctx.is_causal, ctx.scale), pairs, ctx.adds, ctx.kernel, ctx.merge,

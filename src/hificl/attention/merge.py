@@ -26,7 +26,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Triton's own switch: its kernels run on the CPU, slowly, for tests."""
 
 
-class VirtualPairs(NamedTuple):
+class PairTensors(NamedTuple):
     """The learned pairs of one call.
 
     ``key`` [heads virtual head_dim] and ``value`` [heads virtual value_dim], or both with a leading batch axis;
@@ -65,16 +65,16 @@ class Merge(Protocol):
 
     name: str
 
-    def forward(self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
+    def forward(self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
         """Join the pairs to the ``output`` of the real keys and its log-sum-exp; both may be overwritten."""
 
     def without_gradient(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor
+        self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor
     ) -> Tensor:
         """Give the joint output alone, in fewer steps: decoding does this once per layer and token."""
 
     def backward(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
+        self, query: Tensor, pairs: PairTensors, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
         *, wants_offset: bool,
     ) -> VirtualGradients:  # fmt: skip
         """Give the gradients through the pairs.
@@ -100,7 +100,7 @@ class SeparateProducts:
 
     name = "separate products"
 
-    def forward(self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
+    def forward(self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
         """See :class:`Merge`. In place where it can be: this runs once per layer and step."""
         scores = virtual_scores(query, pairs.key, pairs.offset, scale)
         top = finite(torch.maximum(scores.amax(dim=-1), real_mass))
@@ -115,7 +115,7 @@ class SeparateProducts:
         return Merged(output, joint, weights)
 
     def without_gradient(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor
+        self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor
     ) -> Tensor:
         """See :class:`Merge`. Where nothing at all is visible, the real keys get all weight, and their output is 0."""
         scores = virtual_scores(query, pairs.key, pairs.offset, scale)
@@ -125,7 +125,7 @@ class SeparateProducts:
         return wide(output).mul_(weights[..., :1]).add_(virtual).to(query.dtype)
 
     def backward(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
+        self, query: Tensor, pairs: PairTensors, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
         *, wants_offset: bool,
     ) -> VirtualGradients:  # fmt: skip
         """See :class:`Merge`."""
@@ -141,7 +141,7 @@ class SeparateProducts:
             sum_to(-grad_scores, pairs.offset) if wants_offset and isinstance(pairs.offset, Tensor) else None,
         )
 
-    def _weights(self, query: Tensor, pairs: VirtualPairs, scale: float, joint: Tensor) -> Tensor:
+    def _weights(self, query: Tensor, pairs: PairTensors, scale: float, joint: Tensor) -> Tensor:
         """Compute the weights anew; where no real key is visible, the pairs share the mass among themselves."""
         scores = virtual_scores(query, pairs.key, pairs.offset, scale)
         joint = torch.where(joint == torch.inf, finite(torch.logsumexp(scores, dim=-1)), joint)
@@ -183,7 +183,7 @@ def _of_rows(pairs: Tensor, rows: Tensor) -> Tensor:
 SEPARATE = SeparateProducts()
 
 
-def choose_merge(query: Tensor, pairs: VirtualPairs, *, offset_gradient: bool) -> Merge:
+def choose_merge(query: Tensor, pairs: PairTensors, *, offset_gradient: bool) -> Merge:
     """Choose by facts (see :func:`why_not_triton`); a GPU that gets the slower way is told once why."""
     reason = why_not_triton(query, pairs, offset_gradient=offset_gradient)
     if reason is None:
@@ -195,7 +195,7 @@ def choose_merge(query: Tensor, pairs: VirtualPairs, *, offset_gradient: bool) -
     return SEPARATE
 
 
-def why_not_triton(query: Tensor, pairs: VirtualPairs, *, offset_gradient: bool = False) -> str | None:
+def why_not_triton(query: Tensor, pairs: PairTensors, *, offset_gradient: bool = False) -> str | None:
     """Say why the Triton kernel cannot join these pairs; None where it can.
 
     Args:

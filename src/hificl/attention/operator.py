@@ -16,7 +16,7 @@ from hificl.attention.autocast import without_autocast
 from hificl.attention.choice import choose_kernel
 from hificl.attention.joint import JointAttention, join, join_without_gradient, joint_gradients
 from hificl.attention.kernels import Inputs
-from hificl.attention.merge import Merged, VirtualPairs, choose_merge
+from hificl.attention.merge import Merged, PairTensors, choose_merge
 
 ARGUMENTS = (
     "Tensor query, Tensor key, Tensor value, Tensor virtual_key, Tensor virtual_value, Tensor? offset, Tensor? mask, "
@@ -44,7 +44,7 @@ def joint_attention(
                 query, key, value, virtual_key, virtual_value, score_offset, mask, empty, adds, is_causal, scale
             )
         inputs = Inputs(query, key, value, mask, is_causal, scale)
-        return join_without_gradient(inputs, VirtualPairs(virtual_key, virtual_value, score_offset), empty)
+        return join_without_gradient(inputs, PairTensors(virtual_key, virtual_value, score_offset), empty)
     offset, number = (score_offset, 0.0) if isinstance(score_offset, Tensor) else (None, float(score_offset))
     output, _ = torch.ops.hificl.joint_attention(
         query, key, value, virtual_key, virtual_value, offset, mask, empty, number, adds, is_causal, scale,
@@ -59,7 +59,7 @@ def _read(
     wants_offset: bool, wants_mask: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Bring the operator's arguments into the form of :func:`hificl.attention.joint.join`, and choose the kernels."""
-    pairs = VirtualPairs(virtual_key, virtual_value, number if offset is None else offset)
+    pairs = PairTensors(virtual_key, virtual_value, number if offset is None else offset)
     return {
         "inputs": Inputs(query, key, value, mask, is_causal, scale),
         "pairs": pairs,

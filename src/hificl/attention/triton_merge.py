@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from hificl.attention import triton_kernels
-from hificl.attention.merge import Merged, VirtualGradients, VirtualPairs, sum_to
+from hificl.attention.merge import Merged, PairTensors, VirtualGradients, sum_to
 
 TILE, CHUNK = 64, 32
 """Most queries that a program works on at once, and how many numbers of their heads."""
@@ -32,7 +32,7 @@ class TritonMerge:
 
     name = "triton"
 
-    def forward(self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
+    def forward(self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor) -> Merged:
         """See :class:`hificl.attention.merge.Merge`."""
         batch, heads, queries, head_dim = query.shape
         joint = torch.empty(query.shape[:3], dtype=torch.float32, device=query.device)
@@ -49,13 +49,13 @@ class TritonMerge:
         return Merged(output, joint, None)
 
     def without_gradient(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, output: Tensor, real_mass: Tensor
+        self, query: Tensor, pairs: PairTensors, scale: float, output: Tensor, real_mass: Tensor
     ) -> Tensor:
         """See :class:`hificl.attention.merge.Merge`."""
         return self.forward(query, pairs, scale, output, real_mass).output
 
     def backward(
-        self, query: Tensor, pairs: VirtualPairs, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
+        self, query: Tensor, pairs: PairTensors, scale: float, grad: Tensor, merged: Merged, grad_query: Tensor,
         *, wants_offset: bool,
     ) -> VirtualGradients:  # fmt: skip
         """See :class:`hificl.attention.merge.Merge`."""
@@ -92,7 +92,7 @@ class TritonMerge:
         )
 
 
-def _operands(query: Tensor, pairs: VirtualPairs) -> tuple[Tensor, Tensor, Tensor | None, float]:
+def _operands(query: Tensor, pairs: PairTensors) -> tuple[Tensor, Tensor, Tensor | None, float]:
     """Give keys and values with a batch axis, and the offset as a tensor or as a number; nothing is copied."""
     batch, heads, queries, _ = query.shape
     key, value = (pair.expand(batch, *pair.shape[-3:]) for pair in (pairs.key, pairs.value))
@@ -101,7 +101,7 @@ def _operands(query: Tensor, pairs: VirtualPairs) -> tuple[Tensor, Tensor, Tenso
     return key, value, None, float(pairs.offset)
 
 
-def _sides(query: Tensor, pairs: VirtualPairs) -> dict[str, Any]:
+def _sides(query: Tensor, pairs: PairTensors) -> dict[str, Any]:
     """Give the sides of the tiles, powers of two, and how products are made.
 
     Half precision: as three products of tf32 on tensor cores, far below the rounding of the output. Float32: as such.

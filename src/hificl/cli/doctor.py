@@ -63,7 +63,7 @@ def _attention() -> dict[str, dict[str, str]]:
     import torch
 
     from hificl.attention.choice import kernel_and_reason
-    from hificl.attention.merge import SEPARATE, VirtualPairs, why_not_triton
+    from hificl.attention.merge import SEPARATE, PairTensors, why_not_triton
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     kernels, merges, reasons = {}, {}, {}
@@ -74,7 +74,7 @@ def _attention() -> dict[str, dict[str, str]]:
         for case, seen in ((f"{name}, causal", None), (f"{name}, with mask", mask)):
             kernel, reasons[case] = kernel_and_reason(query, seen)
             kernels[case] = kernel.name
-        reason = why_not_triton(query, VirtualPairs(query[0], query[0], 0.0))
+        reason = why_not_triton(query, PairTensors(query[0], query[0], 0.0))
         merges[f"{name}, pairs"] = "triton" if reason is None else SEPARATE.name
         reasons[f"{name}, pairs"] = reason or "reads queries and outputs once and writes outputs once"
     return {"kernels": kernels, "merges": merges, "reasons": reasons}
