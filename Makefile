@@ -20,12 +20,19 @@ $(VENV)/tools: $(VENV)/package
 	$(INSTALL) --editable ".[test,quality]"
 	touch $@
 
+# The report is tested in a browser; Debian's and Ubuntu's package managers have it.
+$(VENV)/browser: $(VENV)/package
+	command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+		|| (apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium chromium-driver >/dev/null) \
+		|| (echo "install Chromium and its driver (Debian: chromium chromium-driver), then run this again" >&2; exit 1)
+	touch $@
+
 ## quickstart: install the package, then run the main job on the embedded model (about five minutes on two cores)
 quickstart: $(VENV)/package
 	$(BIN)/hificl quickstart
 
 ## test: install everything, then run the quality checks and all fast tests
-test: $(VENV)/tools quality
+test: $(VENV)/tools $(VENV)/browser quality
 	$(BIN)/python -m pytest -m "not slow and not gpu and not timing" --numprocesses 2
 	$(BIN)/python -m pytest -m "timing and not gpu" tests/timing
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from benchmarks.command import Bench, Script, run
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import in_turns, peak_bytes
+from benchmarks.measure import in_turns
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
+from hificl.diagnostics.memory import peak_bytes
 from hificl.training.loss import IGNORED, answer_loss, answer_positions
 
 BATCH, ANSWER = 4, 8

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.command import Bench, Script, run
-from benchmarks.measure import Call, in_turns, peak_bytes
+from benchmarks.measure import Call, in_turns
 from benchmarks.rivals import FORMS, PAIRS
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
 from hificl import virtual_attention
+from hificl.diagnostics.memory import peak_bytes
 
 TARGET = Target(1.05, limit=1.05)
 FROM_TOKENS = 1024
@@ -53,12 +54,16 @@ def attention_calls(shape: Shape, tokens: int, device: torch.device) -> dict[str
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
 
     def random(*sizes: int) -> Tensor:
-        return torch.randn(*sizes, device=device, dtype=dtype).requires_grad_()
+        return torch.randn(*sizes, device=device, dtype=dtype)
 
     batch, heads, kv_heads, head_dim = shape
-    query, key, value = (random(batch, count, tokens, head_dim) for count in (heads, kv_heads, kv_heads))
+    # As in models: the heads of one token lie beside one another in memory.
+    query, key, value, grad = (
+        random(batch, tokens, count, head_dim).transpose(1, 2) for count in (heads, kv_heads, kv_heads, heads)
+    )
     pairs = [random(heads, PAIRS, head_dim) for _ in range(2)]
-    grad = torch.randn_like(query)
+    for tensor in (query, key, value, *pairs):
+        tensor.requires_grad_()
 
     def call(attend: Callable[..., Tensor], wanted: tuple[Tensor, ...]) -> Call:
         return lambda: torch.autograd.grad(attend(query, key, value, *pairs), wanted, grad)

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 Call = Callable[[], object]
 
@@ -81,7 +79,7 @@ class Effort:
         return max(self.least, min(self.most, fit))
 
 
-FULL, QUICK = Effort(7, 41, 40.0), Effort(3, 3, 0.0)
+FULL, QUICK = Effort(7, 41, 20.0), Effort(3, 3, 0.0)
 
 
 @dataclass(frozen=True)
@@ -166,55 +164,3 @@ def _repeated(call: Call, times: int) -> Call:
 def slope(points: Sequence[float], seconds: Sequence[float]) -> float:
     """Return the exponent b of ``seconds ~ points ** b``, by least squares of the logarithms."""
     return statistics.linear_regression([math.log(x) for x in points], [math.log(y) for y in seconds]).slope
-
-
-def peak_bytes(call: Call, device: torch.device) -> int:
-    """Return the most memory that torch holds at once during ``call``, beyond what it held before.
-
-    Counted by torch's own allocator, so it is the same in every run; ``call`` runs once before.
-    """
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        call()
-        return int(torch.cuda.max_memory_allocated(device)) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        call()
-    changes = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for change in sorted(changes, key=lambda event: event.start_ns()):
-        held += change.nbytes()
-        most = max(most, held)
-    return most
-
-
-def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
-    """Two products of queries x keys; what a causal mask hides is counted, as torch's counter does elsewhere."""
-    batch, heads, queries, head_dim = query
-    return 2 * batch * heads * queries * key[2] * (head_dim + value[3])
-
-
-def _cpu_forward(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object) -> int:
-    return _attention_flops(query, key, value)
-
-
-def _cpu_backward(
-    grad: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: object, **__: object
-) -> int:
-    """Five products: the scores once more, and the gradients of weights, values, queries and keys."""
-    return _attention_flops(query, key, value) * 5 // 2
-
-
-def count_flops(call: Call) -> int:
-    """Count the floating-point operations of ``call`` with torch's counter, attention on the CPU included."""
-    aten = torch.ops.aten
-    # Torch has formulas for the fused attention of GPUs only.
-    formulas = {
-        aten._scaled_dot_product_flash_attention_for_cpu: _cpu_forward,
-        aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_backward,
-    }
-    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
-        call()
-    return int(counter.get_total_flops())

@@ -10,10 +10,11 @@ from torch import nn
 
 from benchmarks.command import Bench, Script, run
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import Call, in_turns, peak_bytes
+from benchmarks.measure import Call, in_turns
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
 from benchmarks.steps import FROM_HIDDEN
+from hificl.diagnostics.memory import peak_bytes
 
 TARGET = Target(1.03, limit=1.05)
 RIVALS = ("plain", "hificl", "prepended", "published", "lora")

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from benchmarks.command import Bench, Script, run
 from benchmarks.decoders import build
-from benchmarks.measure import Effort, count_flops, in_turns
+from benchmarks.measure import Effort, in_turns
 from benchmarks.prefill import prefill
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
+from hificl.diagnostics.flops import count_flops
 
 TARGET = Target(0.8, at_least=True, limit=0.8)
 EFFORT = Effort(3, 9, 60.0)
@@ -80,7 +81,7 @@ def measure(bench: Bench) -> Iterator[Measurement]:
 
 SCRIPT = Script(
     "prompt_length", __doc__, measure, size_is="shots", sizes=(8, 16), quick_sizes=(4,),
-    decoders=("idefics2-slice", "llava-interleave-slice"), cuda_decoders=("llava-interleave", "idefics2"),
+    decoders=("idefics2-slice",), cuda_decoders=("llava-interleave", "idefics2"),
     quick_decoders=("small",),
 )  # fmt: skip
 

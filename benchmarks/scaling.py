@@ -9,10 +9,11 @@ from typing import Any
 
 from benchmarks.command import Bench, Script, run
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import Effort, Spread, Timings, in_turns, peak_bytes, slope
+from benchmarks.measure import Effort, Spread, Timings, in_turns, slope
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target
 from benchmarks.steps import ANSWER_ROWS, FROM_HIDDEN, training_step
+from hificl.diagnostics.memory import peak_bytes
 
 TARGET = Target(0.05, limit=0.05)
 """Our own: no axis may cost more than this much in the exponent over the plain decoder."""

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from benchmarks.command import Bench
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import Call, in_turns, peak_bytes
+from benchmarks.measure import Call, in_turns
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
+from hificl.diagnostics.memory import peak_bytes
 
 ANSWER_ROWS = 8
 """Positions with logits, for every rival."""

@@ -17,11 +17,12 @@ from transformers import AutoConfig
 
 from benchmarks.command import Bench, Script, run
 from benchmarks.decoders import DECODERS
-from benchmarks.measure import Effort, count_flops, in_turns
+from benchmarks.measure import Effort, in_turns
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
 from hificl import TASKS, load_backbone, train
 from hificl.backbones import Backbone
 from hificl.data import Example
+from hificl.diagnostics.flops import count_flops
 
 TARGET = Target(0.9, at_least=True, limit=0.75)
 EFFORT = Effort(3, 3, 0.0)

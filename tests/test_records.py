@@ -148,6 +148,14 @@ def test_json_round_trip(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["record.json"]
 
 
+def test_lists_of_plain_values_stand_on_one_line(tmp_path: Path) -> None:
+    write_json(tmp_path / "r.json", {"ids": ["a", "b"], "rows": [{"x": 1}, [2, [3]]], "none": {}, "empty": []})
+    assert (tmp_path / "r.json").read_text() == (
+        '{\n  "ids": ["a", "b"],\n  "rows": [\n    {\n      "x": 1\n    },\n    [\n      2,\n      [3]\n    ]\n  ],\n'
+        '  "none": {},\n  "empty": []\n}\n'
+    )
+
+
 def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", ["ü\ud800"])
     assert read_json(tmp_path / "a.json") == ["ü\ud800"]

@@ -19,6 +19,8 @@ from hificl.statistics import (
     paired_test,
     percentile_interval,
     resampled_counts,
+    t_interval,
+    t_quantile,
 )
 
 RANDOM = np.random.default_rng(17)
@@ -226,3 +228,35 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p_values: list[float], lev
 def test_unusable_numbers(call: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    # Tables of Student's distribution, two-sided 95 %.
+    [(1, 12.7062047), (2, 4.30265273), (3, 3.18244631), (4, 2.77644511), (10, 2.22813885), (1000, 1.96233908)],
+)  # fmt: skip
+def test_t_quantiles_are_those_of_the_tables(freedom: int, quantile: float) -> None:
+    assert t_quantile(0.975, freedom) == pytest.approx(quantile, rel=1e-8)
+
+
+def test_t_interval_of_a_worked_example() -> None:
+    # Mean 5, standard deviation 2, five values: 5 +- 2.776445 * 2 / sqrt(5).
+    low, high = t_interval([3.0, 3.0, 5.0, 7.0, 7.0])
+    assert (low, high) == pytest.approx((5 - 2.483327, 5 + 2.483327), rel=1e-6)
+    narrow = t_interval([3.0, 3.0, 5.0, 7.0, 7.0], confidence=0.5)
+    assert low < narrow[0] < narrow[1] < high
+    assert t_interval([4.0, 4.0, 4.0]) == (4.0, 4.0)
+
+
+def test_t_interval_covers_the_true_mean_as_often_as_promised() -> None:
+    generator = np.random.default_rng(3)
+    hits = [low < 7.0 < high for low, high in (t_interval(generator.normal(7, 2, 4)) for _ in range(4000))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("values", "confidence"), [([1.0], 0.95), ([], 0.95), ([1.0, 2.0], 1.0), ([1.0, np.nan], 0.95)]
+)
+def test_t_interval_refuses_what_has_no_spread(values: list[float], confidence: float) -> None:
+    with pytest.raises(InputError):
+        t_interval(values, confidence=confidence)

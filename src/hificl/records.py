@@ -117,6 +117,10 @@ def _used_cuda() -> Any:
     return torch.cuda if torch and torch.cuda.is_initialized() else None
 
 
+_earlier_peak = 0
+"""Bytes on a GPU before the part that is being measured."""
+
+
 def peak_memory_bytes() -> int:
     """Largest memory in use since the start of the process or the last :func:`reset_peak_memory`, in bytes.
 
@@ -125,7 +129,7 @@ def peak_memory_bytes() -> int:
     """
     cuda = _used_cuda()
     if cuda:
-        return max(int(cuda.max_memory_allocated(device)) for device in range(cuda.device_count()))
+        return max(_earlier_peak, *(int(cuda.max_memory_allocated(device)) for device in range(cuda.device_count())))
     try:
         # Unlike ru_maxrss this number can be reset, and a child does not inherit it from a larger parent.
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
@@ -139,8 +143,10 @@ def peak_memory_bytes() -> int:
 
 def reset_peak_memory() -> bool:
     """Start a new measurement for :func:`peak_memory_bytes`; False (and no effect) where that cannot be done."""
+    global _earlier_peak
     cuda = _used_cuda()
     if cuda:
+        _earlier_peak = 0
         for device in range(cuda.device_count()):
             cuda.reset_peak_memory_stats(device)
         return True
@@ -151,8 +157,18 @@ def reset_peak_memory() -> bool:
     return True
 
 
+def start_part_on_gpu() -> None:
+    """Let torch count the peak of a part by itself; :func:`peak_memory_bytes` remembers what was before."""
+    global _earlier_peak
+    peak = peak_memory_bytes()
+    reset_peak_memory()
+    _earlier_peak = peak
+
+
 def write_json(path: str | os.PathLike[str], value: object) -> None:
-    """Write a value as strict JSON (UTF-8, indented), whole or not at all; see :func:`write_atomic`.
+    """Write a value as strict JSON (UTF-8, indented, lists of plain values on one line), whole or not at all.
+
+    See :func:`write_atomic`.
 
     Beside the types of JSON it takes tuples, other mappings, paths (as text) and numpy numbers and arrays.
     Names of an object must be texts. A number that is not finite is an error and never becomes null on its
@@ -163,12 +179,27 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
             written.
         RunError: The file could not be written.
     """
-    text = json.dumps(_plain(value, "$"), indent=2, ensure_ascii=False, allow_nan=False)
+    plain = _plain(value, "$")
     try:
-        data = text.encode()
+        data = _indented(plain, "\n", json.JSONEncoder(ensure_ascii=False, allow_nan=False)).encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which only the escaped form can hold
-        data = json.dumps(_plain(value, "$"), indent=2, allow_nan=False).encode()
+        data = _indented(plain, "\n", json.JSONEncoder(allow_nan=False)).encode()
     write_atomic(path, data + b"\n")
+
+
+def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str:
+    """JSON with two spaces for each level; a list of plain values stays on its line, or long ones would fill a file."""
+    if not value or not isinstance(value, dict | list) or not _is_nested(value):
+        return encoder.encode(value)
+    inner = f"{line}  "
+    if isinstance(value, dict):
+        items = [f"{encoder.encode(name)}: {_indented(item, inner, encoder)}" for name, item in value.items()]
+        return f"{{{inner}{f',{inner}'.join(items)}{line}}}"
+    return f"[{inner}{f',{inner}'.join(_indented(item, inner, encoder) for item in value)}{line}]"
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) or any(isinstance(item, dict | list) for item in value)
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,51 @@ def bootstrap_mean(
         raise InputError(f"bootstrap: confidence must lie between 0 and 1, got {confidence!r}")
     means = _resampled_means(_numbers(values, "values"), _count(resamples, "resamples"), np.random.default_rng(seed))
     return percentile_interval(means, confidence)
+
+
+def t_interval(values: Numbers, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of a few independent values, such as scores of seeds, by Student's t distribution.
+
+    Args:
+        values: Two or more numbers.
+        confidence: Share of such intervals that hold the true mean, where the values are normal, between 0 and 1.
+
+    Returns:
+        Low and high end, in the unit of ``values``.
+
+    Raises:
+        InputError: Fewer than two values, one that is not finite, more than one axis, or an option out of range.
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"t interval: confidence must lie between 0 and 1, got {confidence!r}")
+    numbers = _numbers(values, "values")
+    if numbers.size < 2:
+        raise InputError("t interval: one value has no spread; pass two or more")
+    mean, half = float(numbers.mean()), float(numbers.std(ddof=1)) / numbers.size**0.5
+    half *= t_quantile((1 + confidence) / 2, numbers.size - 1)
+    return mean - half, mean + half
+
+
+def t_quantile(share: float, freedom: int) -> float:
+    """Value below which a share above one half of Student's t distribution lies, for a whole number of freedoms."""
+    low, high = 0.0, math.pi / 2
+    # The angle whose tangent is t / sqrt(freedom) makes the distribution a finite sum.
+    for _ in range(100):
+        angle = (low + high) / 2
+        low, high = (low, angle) if _share_within(angle, freedom) > 2 * share - 1 else (angle, high)
+    return math.tan(low) * freedom**0.5
+
+
+def _share_within(angle: float, freedom: int) -> float:
+    """Share of the t distribution between -t and t (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = term if freedom > 1 or not odd else 0.0
+    for number in range(2 + odd, freedom - 1, 2):
+        term *= cosine**2 * (number - 1) / number
+        total += term
+    return (angle + sine * total) * 2 / math.pi if odd else sine * total
 
 
 def percentile_interval(statistics: Floats, confidence: float = 0.95) -> tuple[float, float]:

@@ -21,15 +21,16 @@ LEVELS = [
     {"run"},
     {"training"},
     {"cell", "inspection", "lmms_eval_model"},
-    {"quickstart", "comparison"},
-    {"gates", "task_floors"},
+    {"quickstart", "comparison", "diagnostics"},
+    {"experiments", "gates", "task_floors"},
+    {"reporting"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 
 # What a level may import from outside, as far as it is restricted.
-WITHOUT_TORCH = {"errors", "registration", "statistics", "records", "metrics", "data", "tasks"}
+WITHOUT_TORCH = {"errors", "registration", "statistics", "records", "metrics", "data", "tasks", "reporting"}
 HEAVY = {"torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers"}
 
 UPWARD = {

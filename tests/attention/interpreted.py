@@ -16,7 +16,7 @@ from attention import cases, merging, test_virtual
 from attention.cases import CASES, Case
 from attention.merging import JOININGS, Joining
 from closeness import assert_close, rounding_budget
-from hificl.attention import merge, triton_merge
+from hificl.attention import merge_choice, triton_merge
 from hificl.attention.merge import Merged, VirtualGradients
 from hificl.attention.triton_merge import TRITON, TritonMerge
 
@@ -86,7 +86,7 @@ def test_virtual_attention_goes_through_the_kernel(case: Case, monkeypatch: pyte
     gradients = test_virtual.gradients(found, problem)
     taken = case.virtual and case.offset != "per score"  # the kernel has no gradient for an offset of each query
     assert counted.runs == (["forward", "backward"] if taken else [])
-    monkeypatch.setattr(merge, "INTERPRETED", False)
+    monkeypatch.setattr(merge_choice, "INTERPRETED", False)
     separate, exact = test_virtual.attend(problem), test_virtual.attend(double)
     if case.queries:
         assert_close(found, exact, rounding_budget(separate, exact), "output")
@@ -97,5 +97,5 @@ def test_virtual_attention_goes_through_the_kernel(case: Case, monkeypatch: pyte
 
 
 def test_the_interpreter_is_on() -> None:
-    assert merge.INTERPRETED
+    assert merge_choice.INTERPRETED
     assert triton.knobs.runtime.interpret

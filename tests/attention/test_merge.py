@@ -11,8 +11,9 @@ import torch
 
 from attention.merging import JOININGS, Joining, check, formula, joined, make
 from closeness import assert_close
-from hificl.attention import merge
-from hificl.attention.merge import SEPARATE, PairTensors, choose_merge, why_not_triton
+from hificl.attention import merge_choice, notice
+from hificl.attention.merge import SEPARATE, PairTensors
+from hificl.attention.merge_choice import choose_merge, why_not_triton
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -56,9 +57,9 @@ def query_on(device: str, dtype: torch.dtype = torch.bfloat16, head_dim: int = 6
 def test_the_choice_follows_facts(
     query: Any, pairs: PairTensors, reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merge, "_has_triton", lambda: True)
-    monkeypatch.setattr(merge, "_serves", lambda device: True)
-    monkeypatch.setattr(merge, "INTERPRETED", False)
+    monkeypatch.setattr(merge_choice, "_has_triton", lambda: True)
+    monkeypatch.setattr(merge_choice, "_serves", lambda device: True)
+    monkeypatch.setattr(merge_choice, "INTERPRETED", False)
     found = why_not_triton(query, pairs, offset_gradient=True)
     assert found is None if reason is None else reason in str(found)
 
@@ -66,8 +67,8 @@ def test_the_choice_follows_facts(
 def test_a_gpu_that_gets_the_slower_way_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    merge._log_once.cache_clear()
-    monkeypatch.setattr(merge, "_has_triton", lambda: False)
+    notice._say.cache_clear()
+    monkeypatch.setattr(merge_choice, "_has_triton", lambda: False)
     with caplog.at_level(logging.WARNING, logger="hificl"):
         for _ in range(2):
             assert choose_merge(query_on("cuda"), pairs_of(5, 64), offset_gradient=False) is SEPARATE

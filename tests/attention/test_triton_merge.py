@@ -36,7 +36,13 @@ def test_in_the_interpreter() -> None:
 @where_triton_is_built
 def test_compiles_for_a_gpu(tmp_path: Path) -> None:
     """Shared memory and types are checked by the compiler alone; no GPU and no driver are needed."""
-    run("-m", "attention.compiled", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
+    run("-m", "attention.compiled", "few", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
+
+
+@pytest.mark.slow
+@where_triton_is_built
+def test_everything_that_it_takes_compiles_for_two_kinds_of_gpu(tmp_path: Path) -> None:
+    run("-m", "attention.compiled", "many", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
 
 
 @pytest.mark.gpu

@@ -9,18 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.measure import (
-    SHORTEST_SECONDS,
-    Effort,
-    ProcessorClock,
-    Spread,
-    Timings,
-    clock_for,
-    count_flops,
-    in_turns,
-    peak_bytes,
-    slope,
-)
+from benchmarks.measure import SHORTEST_SECONDS, Effort, ProcessorClock, Spread, Timings, clock_for, in_turns, slope
+from hificl.diagnostics.flops import count_flops
+from hificl.diagnostics.memory import peak_bytes
 
 CPU = torch.device("cpu")
 

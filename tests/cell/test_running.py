@@ -225,3 +225,15 @@ def test_held_out_examples_of_a_fit_are_named(backbone: Backbone, data: TaskData
     ids = run(Cell("task_vector", options=options), backbone, data, tmp_path / "cell").record["sample_ids"]
     assert len(ids["held_out"]) == 2
     assert sorted([*ids["train"], *ids["held_out"]]) == sorted(one.id for one in data.support)
+
+
+def test_further_figures_of_a_task_stand_in_the_record(backbone: Backbone, data: TaskData, tmp_path: Path) -> None:
+    found = {
+        task: run_cell(
+            Cell("zero_shot"), backbone, data, task=task, metric="cider_d", output_dir=tmp_path / task
+        ).record["results"]
+        for task in ("coco_captions", "colours")
+    }  # fmt: skip
+    scored = found["coco_captions"]
+    assert scored["details"] == {"times_100": pytest.approx(100 * scored["subsets"]["all"]["score"])}
+    assert found["colours"]["details"] is None

@@ -47,7 +47,10 @@ def test_the_installed_command_runs_in_a_process_of_its_own() -> None:
 
 def test_every_command_has_help(hificl: Hificl) -> None:
     names = [command.name for command in app.registered_commands]
-    assert names == ["quickstart", "train", "eval", "predict", "compare", "inspect", "export", "list", "doctor"]
+    assert names == [
+        "quickstart", "train", "eval", "predict", "compare", "run", "report", "fidelity", "inspect", "export", "list",
+        "doctor",
+    ]  # fmt: skip
     for name in names:
         result = hificl(name, "--help")
         assert result.exit_code == 0

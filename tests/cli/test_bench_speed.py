@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hificl.cli import bench_speed
+from hificl.experiments import speed
 
 from .conftest import Hificl
 
@@ -45,7 +45,7 @@ def test_a_failing_suite_fails(hificl: Hificl, checkout: Path) -> None:
 
 def test_elsewhere_the_remedy_is_named(hificl: Hificl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench_speed, "__file__", str(tmp_path / "lib" / "python" / "site-packages" / "hificl" / "x.py"))
+    monkeypatch.setattr(speed, "__file__", str(tmp_path / "lib" / "python" / "site-packages" / "hificl" / "x.py"))
     result = hificl("bench", "speed")
     assert result.exit_code == 2
     assert "clone the repository" in result.stderr
@@ -53,4 +53,4 @@ def test_elsewhere_the_remedy_is_named(hificl: Hificl, tmp_path: Path, monkeypat
 
 def test_this_checkout_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (bench_speed.checkout() / "benchmarks" / "attention.py").is_file()
+    assert (speed.checkout() / "benchmarks" / "attention.py").is_file()

@@ -24,6 +24,9 @@ def test_a_whole_installation(hificl: Hificl, model: Path, tmp_path: Path, monke
     assert found["kernels"]["cpu float32, with mask"] == "cpu-flash"
     assert found["merges"]["cpu bfloat16, pairs"] == "separate products"
     assert set(found["reasons"]) == {*found["kernels"], *found["merges"]}
+    assert found["packages"]["flash_attn 2"] == "the package flash-attn is not installed"
+    assert found["packages"]["flash_attn 3"] == "the package flash-attn-3 is not installed"
+    assert found["packages"]["flex_attention"].startswith("part of torch")
     assert found["tasks"]["easy_vqa"] == "300 support, 500 query examples"
     assert found["tasks"]["capitals"] == "not fetched (hificl data fetch capitals)"
     assert found["embedded"]["revision"].startswith("content:")

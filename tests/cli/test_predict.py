@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hificl.cli.report import printable
+from hificl.evaluation import compiled
 
 from .conftest import Hificl, parsed
 
@@ -35,6 +38,24 @@ def test_a_file_without_answers_becomes_json_lines(hificl: Hificl, trained: Path
 
 def test_a_frozen_model_answers_too(hificl: Hificl, model: Path, rows: Path) -> None:
     assert hificl("predict", "--model", model, "--image", rows / "3.png", "--question", "what color?").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["--compile"], ["compile=true"]], ids=["option", "key"])
+def test_a_compiled_step_is_asked_for(
+    hificl: Hificl, model: Path, rows: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(graph: Any, inputs: Any) -> Any:
+        raise ValueError("nothing compiles here")
+
+    monkeypatch.setattr(compiled, "BACKEND", broken)
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "propagate", False)
+    for command in (
+        ["predict", "--data", rows / "questions.csv", "--columns", "image=picture", "--columns", "question=q"],
+        ["eval", "--data", rows / "rows.jsonl"],
+    ):
+        result = hificl(command[0], *words, "--model", model, *command[1:])
+        assert result.exit_code == 2
+        assert "nothing compiles here" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,16 @@ def test_a_dry_run_tells_the_size_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_tells_what_saves_memory(hificl: Hificl, model: Path, rows: Path) -> None:
+    words = ["train", "--model", model, "--data", rows / "rows.jsonl", "--dry-run"]
+    plain, saving = parsed(hificl(*words, "--json")), parsed(hificl(*words, "gradient_checkpointing=true", "--json"))
+    assert saving["memory_bytes"] < plain["memory_bytes"]
+    assert saving["recipe"]["gradient_checkpointing"] is True
+    shown = hificl(*words, "gradient_checkpointing=true", "group_by_length=true").stdout
+    assert "batches of similar length, layers computed again" in " ".join(shown.split())
+    assert "computed with" not in hificl(*words).stdout
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

@@ -9,7 +9,7 @@ import pytest
 
 from hificl.cell import Cell, Finished
 from hificl.comparison.differences import score_differences
-from hificl.statistics import holm, paired_test
+from hificl.statistics import holm, paired_test, t_interval
 
 IDS = [f"q{number}" for number in range(9)]
 
@@ -41,6 +41,8 @@ def test_scores_of_a_query_are_averaged_over_the_seeds_first() -> None:
     assert lora["score"] == pytest.approx(sum(items) / 9)
     assert lora["seed_scores"] == pytest.approx([100.0, 100 * 6 / 9])
     assert lora["seed_sd"] == pytest.approx((100 / 3) / 2**0.5)
+    assert lora["seed_ci95"] == pytest.approx(list(t_interval([100.0, 100 * 6 / 9])))
+    assert lora["difference_seed_ci95"] == pytest.approx(list(t_interval([0.0, 100 * 6 / 9])))
     assert lora["difference"] == pytest.approx(expected.difference)
     assert lora["difference_ci95"] == pytest.approx(list(expected.ci95))
     assert lora["p_value"] == expected.p_value

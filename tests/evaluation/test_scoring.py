@@ -124,7 +124,7 @@ def test_a_run_is_evaluated_with_its_adapted_model(
     def answered(backbone: Backbone, model: Any, examples: Sequence[Example], **options: Any) -> Generated:
         seen.append(model)
         estimate = estimate_size(backbone, Queries(backbone, examples), new_tokens=1, batch_size=1)
-        return Generated(["x"] * len(examples), [[]] * len(examples), estimate, 1, 1.0)
+        return Generated(["x"] * len(examples), [[]] * len(examples), estimate, [{"size": 1}], 1.0)
 
     monkeypatch.setattr(scoring, "generate_answers", answered)
     evaluate(SimpleNamespace(model=adapted, backbone=backbone), graded)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 from hificl.data import load_image
 from hificl.data.packages import cache_folder
 from hificl.errors import InputError
+from hificl.evaluation import DETAILS
 from hificl.metrics import cider_d
 from hificl.tasks import TASKS, TaskData, captions, majority_answers
 from hificl.tasks.captions import is_query_concept, references
@@ -103,6 +104,27 @@ def test_names_and_keywords_become_references(data: TaskData) -> None:
         f"thing of {code}", f"odd thing {code}", f"thing {code}", f"thing of {code} tool slang {code}",
         f"tool slang {code}",
     ]  # fmt: skip
+
+
+def test_every_name_is_that_of_an_object(data: TaskData) -> None:
+    """Of support and queries alike, so that a caption that names what is only in the other set is not overlooked."""
+    names = captions.object_names()
+    assert {example.answers[0] for example in data.support + data.queries} <= set(names)
+    assert names["red heart"] == names["heavy heart"] == names["amour"] == "red heart"
+    code = CODES[3].lower()
+    assert names[f"odd thing {code}"] == f"thing of {code}"
+    assert f"tool slang {code}" not in names
+
+
+def test_captions_are_scored_for_objects_that_are_not_there(data: TaskData) -> None:
+    told = [example.answers[0] for example in data.queries]
+    score = cider_d(told, [list(example.answers) for example in data.queries])
+    right = DETAILS["captions"](data.queries, told, score)
+    assert (right["chair_i"], right["chair_s"], right["times_100"]) == (0.0, 0.0, 100 * score.score)
+    assert right["recall"] > 0
+    wrong = DETAILS["captions"](data.queries, [told[1], *told[1:]], score)
+    assert wrong["chair_s"] == 1 / len(told)
+    assert wrong["chair_ci95"]["chair_s"][1] > 0
 
 
 @pytest.mark.parametrize(

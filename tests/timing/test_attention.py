@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from benchmarks.attention import FROM_TOKENS, SHAPES, TARGET, Shape, attention_calls
-from benchmarks.measure import Effort, in_turns, peak_bytes
+from benchmarks.measure import Effort, in_turns
 from benchmarks.rows import ratio_of
+from hificl.diagnostics.memory import peak_bytes
 
 from .limits import CLOCK, CPU, held
 

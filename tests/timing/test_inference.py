@@ -7,8 +7,9 @@ import torch
 
 from benchmarks import decode, mixed_batch, prefill, prompt_length
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import Effort, count_flops, in_turns
+from benchmarks.measure import Effort, in_turns
 from benchmarks.rivals import rival
+from hificl.diagnostics.flops import count_flops
 
 from .limits import CLOCK, CPU, held
 

@@ -7,10 +7,12 @@ import torch
 
 from benchmarks import answer_logits, teacher_training
 from benchmarks.decoders import build
-from benchmarks.measure import Effort, count_flops, in_turns, peak_bytes
+from benchmarks.measure import Effort, in_turns
 from benchmarks.rivals import rival
 from benchmarks.rows import ratio_of
 from hificl import TASKS
+from hificl.diagnostics.flops import count_flops
+from hificl.diagnostics.memory import peak_bytes
 from hificl.training.loss import answer_positions
 
 from .limits import CLOCK, CPU, held

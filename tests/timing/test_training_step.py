@@ -10,10 +10,11 @@ import torch
 
 from benchmarks import padded_step, scaling, training_step
 from benchmarks.decoders import Decoder, build
-from benchmarks.measure import Call, Effort, Spread, in_turns, peak_bytes, slope
+from benchmarks.measure import Call, Effort, Spread, in_turns, slope
 from benchmarks.rivals import rival
 from benchmarks.steps import left_padding
 from benchmarks.steps import training_step as step
+from hificl.diagnostics.memory import peak_bytes
 
 from .limits import CLOCK, CPU, held
 

@@ -18,13 +18,13 @@ from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
 from hificl.training import train
+from hificl.training.arguments import training_arguments
 from hificl.training.recipes import Recipe
-from hificl.training.trainer import training_arguments
 
 # Answers of different lengths: a mean of the processes' means would be another gradient.
 OPTIONS: dict[str, Any] = {
     "steps": 5, "learning_rate": 0.02, "batch_size": 6, "micro_batch_size": 3, "holdout": 0.3, "teacher": "mse",
-    "teacher_shots": 2,
+    "teacher_shots": 2, "group_by_length": True,
 }  # fmt: skip
 
 

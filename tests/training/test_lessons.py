@@ -12,7 +12,8 @@ from hificl.data import Example
 from hificl.errors import InputError
 from hificl.training import plan, train
 from hificl.training.lessons import LESSON, LessonBatches, Lessons
-from hificl.training.samples import Batches, EncodedExamples, Visits, visiting_order
+from hificl.training.order import visiting_order
+from hificl.training.samples import Batches, EncodedExamples, Visits
 
 SHOTS = 2
 
@@ -60,11 +61,14 @@ def test_teacher_reads_so_many_tokens_at_a_time(backbone: Backbone, examples: li
     longest = max(lesson.teacher.length for lesson in chosen if lesson.teacher is not None)
     whole = LessonBatches(plain, plain, 0)(chosen)[LESSON]["teachers"]
     cut = LessonBatches(plain, plain, 3 * longest + 1)(chosen)[LESSON]["teachers"]
-    assert [len(part["rows"]) for part in whole] == [7]
-    assert [len(part["rows"]) for part in cut] == [3, 3, 1]
+    assert [len(part["input_ids"]) for part in whole] == [7]
+    assert [len(part["input_ids"]) for part in cut] == [3, 3, 1]
     counts = [lesson.tokens for lesson in chosen]
-    assert [int(row.sum()) for part in cut for row in part["rows"]] == counts
-    assert all(bool(part["rows"][:, -1].all()) for part in cut)
+    found = [(sample, place) for part in cut for sample, place in part["rows"].tolist()]
+    lengths = [part["input_ids"].shape[1] for part in cut for _ in part["input_ids"]]
+    samples = [index for size in (3, 3, 1) for index in range(size)]
+    expected = zip(samples, counts, lengths, strict=True)
+    assert found == [(sample, place) for sample, count, end in expected for place in range(end - count, end)]
 
 
 def test_held_out_examples_are_never_shown(

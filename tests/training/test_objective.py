@@ -21,6 +21,7 @@ from hificl import load_backbone
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
+from hificl.training.aside import ASIDE
 from hificl.training.lessons import LESSON, LessonBatches, Lessons
 from hificl.training.objective import Objective
 from hificl.training.recipes import Recipe
@@ -69,6 +70,7 @@ def loss_of(
         labels = part.pop("labels")
         with objective.following(part):
             total = total + objective(model(**part), labels, items)
+    objective.close()
     return total
 
 
@@ -180,16 +182,24 @@ def test_poisoned_adapter_does_not_reach_the_teacher(exact: Backbone, lessons: L
 def test_teacher_runs_before_the_student_is_watched(
     exact: Backbone, model: PeftModel, lessons: Lessons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner, calls = Teacher.__call__, []
-
-    def watched(teacher: Teacher, parts: Any) -> Any:
-        calls.append(sum(len(module._forward_hooks) for module in model.modules()))
-        return inner(teacher, parts)
-
-    monkeypatch.setattr(Teacher, "__call__", watched)
     before = sum(len(module._forward_hooks) for module in model.modules())
-    loss_of(exact, model, lessons, RECIPES[0], [slice(2)])
-    assert calls == [before]
+    objective = Objective(exact, model, RECIPES[0])
+    inner, watched = Teacher.__call__, []
+
+    def asked(teacher: Teacher, parts: Any) -> Any:
+        taught = inner(teacher, parts)
+        watched.append([slot.kept for slot in objective.feed_forward.slots])
+        return taught
+
+    monkeypatch.setattr(Teacher, "__call__", asked)
+    part = batches(exact, RECIPES[0])([lessons[0], lessons[1]])
+    part.pop("labels")
+    with objective.following(part):
+        model(**part)
+        assert [len(kept) for kept in objective.feed_forward.kept] == [lessons[0].tokens + lessons[1].tokens] * 2
+    assert watched == [[None, None]]
+    assert objective.feed_forward.kept == []
+    objective.close()
     assert sum(len(module._forward_hooks) for module in model.modules()) == before
 
 
@@ -198,7 +208,7 @@ def test_no_head_without_a_use(exact: Backbone, lessons: Lessons) -> None:
     lesson = batch.pop(LESSON)
     batch.pop("labels")
     assert exact.model(**batch).logits.shape[1] == 0
-    part = {name: value for name, value in lesson["teachers"][0].items() if name not in ("rows", "labels")}
+    part = {name: value for name, value in lesson["teachers"][0].items() if name not in ("rows", "labels", ASIDE)}
     assert exact.model(**part).logits.shape[1] == 0
     part = batches(exact, Recipe(teacher="kl"))([lessons[0], lessons[1]])[LESSON]["teachers"][0]
     longest = max(len(lessons[place].student.answer_ids) for place in (0, 1))

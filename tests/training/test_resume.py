@@ -29,6 +29,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "method": "live",
         "options": {"steps": 5, "checkpoint_steps": 2, "teacher": "mse", "teacher_shots": 2},
     },
+    "grouped": {"method": "hificl", "options": {"steps": 5, "checkpoint_steps": 2, "group_by_length": True}},
     "prepared": {"method": "i2cl", "options": {"steps": 5, "checkpoint_steps": 2, "learning_rate": 0.1}},
     "fitted": {"method": "task_vector", "options": {"shots": 2, "prompts": 3}},
 }
@@ -54,6 +55,8 @@ def places(name: str) -> list[str]:
     if name == "prepared":
         return ["step:1", "step:4"]
     chosen = random.Random(name)
+    if name == "grouped":
+        return ["step:8"]
     if name == "teacher":
         return [f"step:{chosen.randint(5, 9)}"]
     if name == "hificl":

@@ -1,33 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 
 import pytest
 
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
-from hificl.training.samples import EncodedExamples, Visits, visiting_order
-
-
-def test_each_epoch_visits_every_example_once() -> None:
-    order = visiting_order(7, 24, seed=5, reshuffle=True)
-    assert len(order) == 24
-    assert all(sorted(order[start : start + 7]) == list(range(7)) for start in (0, 7, 14))
-    assert order[:7] != order[7:14]
-    assert max(Counter(order).values()) - min(Counter(order).values()) <= 1
-
-
-def test_order_is_seeded() -> None:
-    assert visiting_order(11, 30, seed=5, reshuffle=True) == visiting_order(11, 30, seed=5, reshuffle=True)
-    assert visiting_order(11, 30, seed=5, reshuffle=True) != visiting_order(11, 30, seed=6, reshuffle=True)
-
-
-def test_paper_order_repeats() -> None:
-    order = visiting_order(7, 21, seed=3407, reshuffle=False)
-    assert order[:7] == order[7:14] == order[14:]
-    assert order[:7] != list(range(7))
+from hificl.training.samples import EncodedExamples, Visits
 
 
 def test_examples_beyond_the_memory_are_encoded_again(backbone: Backbone, examples: list[Example]) -> None:

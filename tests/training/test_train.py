@@ -21,8 +21,9 @@ from hificl.run import Run
 from hificl.training import plan, train
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.loss import answer_loss, keeps_some_logits
+from hificl.training.order import visiting_order
 from hificl.training.request import resolve
-from hificl.training.samples import Batches, EncodedExamples, visiting_order
+from hificl.training.samples import Batches, EncodedExamples
 from hificl.training.session import Session
 
 QUICK: dict[str, Any] = {"steps": 3, "learning_rate": 0.01}

@@ -10,6 +10,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from hificl.adapters.shared_weights import with_shared_weights
+from hificl.training.aside import take_aside, with_aside
 from hificl.training.vision_features import METHOD, remembered_vision_features
 
 IMAGE = 101
@@ -125,6 +126,19 @@ def test_a_call_returns_the_same_features_and_the_second_one_none_of_the_work(fa
     for one, other, alone in zip(first, second, plain, strict=True):
         assert torch.equal(one, other)
         torch.testing.assert_close(one, alone)
+
+
+def test_images_are_looked_up_by_what_came_from_the_cpu() -> None:
+    """So a GPU is not waited for: what is on the device is not read where its source is known."""
+    owner, pixels = llava().model, square(3)
+    with remembered_vision_features(owner) as counts:
+        first = features(owner.get_image_features(pixel_values=pixels, return_dict=True))
+        unreadable = torch.full_like(pixels, torch.nan)
+        batch = with_aside({"labels": torch.zeros(3, 2, dtype=torch.long), "pixel_values": pixels.flip(0)})
+        take_aside({**batch, "pixel_values": unreadable})
+        found = features(owner.get_image_features(pixel_values=unreadable, return_dict=True))
+    assert (counts.computed, counts.reused) == (3, 3)
+    assert all(torch.equal(one, other) for one, other in zip(first[::-1], found, strict=True))
 
 
 def test_features_do_not_depend_on_limit_or_batch() -> None:

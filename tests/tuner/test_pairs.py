@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from closeness import assert_close
-from hificl.tuner.attend import attend
+from hificl.tuner.attend import Seen, attend
 from hificl.tuner.pairs import BASE, Pairs, joined, per_row
 
 BATCH, HEADS, QUERIES, SIZE = 3, 2, 5, 7
@@ -57,8 +57,8 @@ def attended(virtual: Pairs, own_function: bool) -> tuple[Tensor, Tensor]:
     query, key, value = (drawn(BATCH, HEADS, QUERIES, SIZE, seed=seed) for seed in (11, 12, 13))
     later = torch.full((QUERIES, QUERIES), -torch.inf, dtype=torch.float64).triu(1)[None, None]
     module = SimpleNamespace(is_causal=True, num_key_value_groups=1, site="here")
-    mask = later if own_function else None
-    output, _ = attend(eager, module, virtual, query, key, value, mask, {}, eager=own_function)
+    seen, reason = (Seen(later), "told so") if own_function else (Seen(is_causal=True), None)
+    output, _ = attend(eager, module, virtual, query, key, value, seen, {}, eager=reason)
     return output, naive(query, key, value, virtual)
 
 
@@ -89,3 +89,20 @@ def test_rows_have_their_own() -> None:
     removed = per_row([BASE, BASE, BASE], {"two": two})
     assert removed is not None
     assert_close(found[1], attended(removed, own_function=False)[1][1], EXACT, "without pairs")
+
+
+def test_rows_that_lack_nothing_share_a_plain_offset() -> None:
+    """Then a mixed batch is computed as one adapter is."""
+    found = {name: pairs(3, seed=seed, gain=False)._replace(score_offset=1.5) for name, seed in (("a", 1), ("b", 2))}
+    mixed = per_row(["b", "a", "b"], found)
+    assert mixed is not None
+    assert mixed.score_offset == 1.5
+    assert torch.equal(mixed.key, torch.stack([found[name].key for name in "bab"]))
+    for names, others in (
+        (["b", BASE, "a"], found),
+        (["b", "a"], {**found, "a": pairs(2, seed=7, gain=False)._replace(score_offset=1.5)}),
+        (["b", "a"], {**found, "a": found["a"]._replace(score_offset=0.5)}),
+    ):
+        rows = per_row(names, others)
+        assert rows is not None
+        assert isinstance(rows.score_offset, Tensor)

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from hificl.attention import step_merge
 from hificl.attention.autocast import without_autocast
 from hificl.attention.blocks import mask_gradient, real_backward, real_forward, weight_sums
 from hificl.attention.choice import choose_kernel
 from hificl.attention.kernels import Inputs, Kernel
-from hificl.attention.merge import Merge, Merged, PairTensors, choose_merge, virtual_scores
+from hificl.attention.merge import Merge, Merged, PairTensors, virtual_scores
+from hificl.attention.merge_choice import choose_merge
 
 __all__ = ["JointAttention", "JointGradients", "join", "join_without_gradient", "joint_gradients", "virtual_scores"]
 
@@ -54,6 +56,8 @@ def join_without_gradient(inputs: Inputs, pairs: PairTensors, empty: Tensor | No
     output, real_mass = real_forward(choose_kernel(inputs.query, inputs.mask), inputs, empty)
     if not pairs.key.shape[-2]:
         return output
+    if step_merge.serves(inputs, pairs):
+        return step_merge.join_step(inputs, pairs, output, real_mass)
     merge = choose_merge(inputs.query, pairs, offset_gradient=False)
     return merge.without_gradient(inputs.query, pairs, inputs.scale, output, real_mass)
 

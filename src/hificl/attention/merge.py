@@ -1,15 +1,11 @@
 """How virtual pairs join the output of attention to the real keys, behind one seam.
 
-Two ways: separate matrix products of torch, for every device and dtype, and one Triton kernel, for GPUs. Both take the
-output of the real keys and its log-sum-exp, and give the output and log-sum-exp of one softmax over all.
+Separate matrix products of torch serve every device and dtype; long prompts on a CPU are walked through in parts, and
+GPUs have one Triton kernel. All take the output of the real keys and its log-sum-exp, and give those of one softmax.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import logging
-import os
 from typing import NamedTuple, Protocol
 
 import torch
@@ -17,13 +13,8 @@ from torch import Tensor
 
 from hificl.attention.kernels import finite, wide
 
-TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-LARGEST_HEAD = 256
-MOST_PAIRS = 64
 LONG = 128
 """Queries from which, on a CPU, a call for each batch row costs less than a tensor of the size of the queries."""
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-"""Triton's own switch: its kernels run on the CPU, slowly, for tests."""
 
 
 class PairTensors(NamedTuple):
@@ -181,58 +172,3 @@ def _of_rows(pairs: Tensor, rows: Tensor) -> Tensor:
 
 
 SEPARATE = SeparateProducts()
-
-
-def choose_merge(query: Tensor, pairs: PairTensors, *, offset_gradient: bool) -> Merge:
-    """Choose by facts (see :func:`why_not_triton`); a GPU that gets the slower way is told once why."""
-    reason = why_not_triton(query, pairs, offset_gradient=offset_gradient)
-    if reason is None:
-        from hificl.attention.triton_merge import TRITON
-
-        return TRITON
-    if query.device.type == "cuda" and query.dtype != torch.float64 and not torch.compiler.is_compiling():
-        _log_once(reason)
-    return SEPARATE
-
-
-def why_not_triton(query: Tensor, pairs: PairTensors, *, offset_gradient: bool = False) -> str | None:
-    """Say why the Triton kernel cannot join these pairs; None where it can.
-
-    Args:
-        query: [batch heads queries head_dim].
-        pairs: The pairs.
-        offset_gradient: Whether the offset wants a gradient. The kernel sums that over queries, so an offset that
-            differs between queries is not for it.
-    """
-    device = query.device.type
-    if device != "cuda" and not (INTERPRETED and device == "cpu"):
-        return "Triton has no kernels for this device"
-    if query.dtype not in TRITON_DTYPES:
-        return f"the Triton kernel does not compute in {query.dtype}"
-    if not _has_triton():
-        return "triton is not installed (pip install triton)"
-    if device == "cuda" and not _serves(query.device):
-        return "the Triton kernel wants an NVIDIA GPU of compute capability 8.0 or newer"
-    virtual, sizes = pairs.key.shape[-2], (query.shape[-1], pairs.value.shape[-1])
-    if virtual > MOST_PAIRS or max(sizes) > LARGEST_HEAD:
-        return (
-            f"the Triton kernel takes up to {MOST_PAIRS} pairs and heads up to {LARGEST_HEAD}, not {virtual}, {sizes}"
-        )
-    if offset_gradient and isinstance(pairs.offset, Tensor) and pairs.offset.dim() > 1 and pairs.offset.shape[-2] > 1:
-        return "the Triton kernel gives no gradient to a score_offset that differs between queries"
-    return None
-
-
-@functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
-
-
-@functools.cache
-def _serves(device: torch.device) -> bool:
-    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-@functools.cache
-def _log_once(reason: str) -> None:
-    logging.getLogger("hificl").warning("virtual pairs are joined in %s, which is slower: %s", SEPARATE.name, reason)

@@ -55,9 +55,25 @@ def virtual_mixture(
     if unmasked_mass:
         _, mass = attention_with_mass(query, key, value, None, scale)
     scores = virtual_scores(query, virtual_key, score_offset, scale)
+    return mixed(output, mass, scores, virtual_value, additive=additive)
+
+
+def mixed(output: Tensor, mass: Tensor, scores: Tensor, virtual_value: Tensor, *, additive: bool = False) -> Tensor:
+    """Mix attention to the real keys with virtual pairs.
+
+    Args:
+        output: Attention to the real keys, [batch heads queries value_dim].
+        mass: The log-sum-exp of their scores, [batch heads queries].
+        scores: Scores of the pairs, [batch heads queries virtual].
+        virtual_value: [heads virtual value_dim], or with a leading batch axis.
+        additive: As in :func:`virtual_mixture`.
+
+    Returns:
+        [batch heads queries value_dim] in the dtype of ``output``; differentiable in every tensor.
+    """
     removed = scores == -torch.inf  # finite stand-ins: autograd makes NaN of a row of -inf
     scores = scores.masked_fill(removed, torch.finfo(scores.dtype).min / 4)
     joint = finite(torch.logaddexp(mass, torch.logsumexp(scores, dim=-1))).unsqueeze(-1)
     weights = torch.exp(scores - joint).masked_fill(removed, 0.0)
     share = torch.ones_like(joint) if additive else torch.exp(mass.unsqueeze(-1) - joint)
-    return (weights @ wide(virtual_value) + share * wide(output)).to(query.dtype)
+    return (weights @ wide(virtual_value) + share * wide(output)).to(output.dtype)

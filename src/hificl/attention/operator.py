@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from hificl.attention import step_merge
 from hificl.attention.autocast import without_autocast
 from hificl.attention.choice import choose_kernel
 from hificl.attention.joint import JointAttention, join, join_without_gradient, joint_gradients
 from hificl.attention.kernels import Inputs
-from hificl.attention.merge import Merged, PairTensors, choose_merge
+from hificl.attention.merge import Merged, PairTensors
+from hificl.attention.merge_choice import choose_merge
 
 ARGUMENTS = (
     "Tensor query, Tensor key, Tensor value, Tensor virtual_key, Tensor virtual_value, Tensor? offset, Tensor? mask, "
@@ -38,13 +40,16 @@ def joint_attention(
     scale: float,
 ) -> Tensor:
     """Attend to virtual and real keys in one softmax; arguments as in :meth:`JointAttention.forward`."""
-    if not torch.compiler.is_compiling():
-        if torch.is_grad_enabled():
-            return JointAttention.apply(
-                query, key, value, virtual_key, virtual_value, score_offset, mask, empty, adds, is_causal, scale
-            )
+    if not torch.is_grad_enabled():
         inputs = Inputs(query, key, value, mask, is_causal, scale)
-        return join_without_gradient(inputs, PairTensors(virtual_key, virtual_value, score_offset), empty)
+        pairs = PairTensors(virtual_key, virtual_value, score_offset)
+        # Such a step is traced through: calling the operator would cost more than what it does.
+        if not torch.compiler.is_compiling() or step_merge.serves(inputs, pairs):
+            return join_without_gradient(inputs, pairs, empty)
+    elif not torch.compiler.is_compiling():
+        return JointAttention.apply(
+            query, key, value, virtual_key, virtual_value, score_offset, mask, empty, adds, is_causal, scale
+        )
     offset, number = (score_offset, 0.0) if isinstance(score_offset, Tensor) else (None, float(score_offset))
     output, _ = torch.ops.hificl.joint_attention(
         query, key, value, virtual_key, virtual_value, offset, mask, empty, number, adds, is_causal, scale,

@@ -13,12 +13,14 @@ from hificl.attention.merge import Merged, PairTensors, VirtualGradients, sum_to
 
 TILE, CHUNK = 64, 32
 """Most queries that a program works on at once, and how many numbers of their heads."""
-LARGEST_FLOAT32_TILE = 1024
-"""Most scores of a tile whose products do not run on tensor cores: more do not fit into registers."""
+MOST_SCORES = 1024
+"""Most scores of a tile: with more, compilers for Ampere GPUs move registers into memory."""
 SMALLEST_SIDE = 16
 """Tensor cores take no smaller tiles; what is missing is filled with zeros in registers."""
 STAGES = 2
 """Chunks that are on their way from memory at once; with more, the backward pass runs out of registers."""
+WARPS, MANY_PAIRS = (4, 8), 64
+"""Warps of a program, and with how many pairs: their sums share the registers of more threads."""
 PROGRAMS = 512
 """Programs that a backward pass is cut into, where it has as many tiles: enough to fill a GPU more than once."""
 
@@ -44,7 +46,7 @@ class TritonMerge:
             sizes = (heads, queries, key.shape[2], head_dim, value.shape[3])
             with torch.cuda.device_of(query):
                 triton_kernels.forward[(programs,)](
-                    *tensors, *map(_strides, tensors), *sizes, number, float(scale), **sides, num_stages=STAGES
+                    *tensors, *map(_strides, tensors), *sizes, number, float(scale), **sides
                 )
         return Merged(output, joint, None)
 
@@ -78,7 +80,7 @@ class TritonMerge:
             with torch.cuda.device_of(query):
                 triton_kernels.backward[(batch * heads * splits,)](
                     *tensors, *map(_strides, tensors), *sizes, number, float(scale), splits, tiles_each,
-                    **sides, num_stages=STAGES,
+                    **sides,
                 )  # fmt: skip
 
         def summed(parts: Tensor) -> Tensor:
@@ -105,12 +107,17 @@ def _sides(query: Tensor, pairs: PairTensors) -> dict[str, Any]:
     """Give the sides of the tiles, powers of two, and how products are made.
 
     Half precision: as three products of tf32 on tensor cores, far below the rounding of the output. Float32: as such.
+    ``num_warps`` and ``num_stages`` are options of Triton's compiler.
     """
     sides = {"tile": min(TILE, query.shape[2]), "pairs": pairs.key.shape[-2], "chunk": CHUNK}
     sides = {name: max(SMALLEST_SIDE, triton.next_power_of_2(side)) for name, side in sides.items()}
-    if query.dtype != torch.float32:
-        return {**sides, "precision": "tf32x3"}
-    return {**sides, "tile": min(sides["tile"], LARGEST_FLOAT32_TILE // sides["pairs"]), "precision": "ieee"}
+    return {
+        **sides,
+        "tile": min(sides["tile"], MOST_SCORES // sides["pairs"]),
+        "precision": "ieee" if query.dtype == torch.float32 else "tf32x3",
+        "num_warps": WARPS[sides["pairs"] >= MANY_PAIRS],
+        "num_stages": STAGES,
+    }
 
 
 def _strides(tensor: Tensor | None) -> tuple[int, ...] | None:

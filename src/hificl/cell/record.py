@@ -120,6 +120,7 @@ def cell_record(
             "tokens": evaluated["results"]["tokens"],
             "scale": result.scale,
             "subsets": {name: _score(result, ids) for name, ids in subsets.items()},
+            "details": evaluated["results"].get("details"),
             "predictions": [
                 {"id": one.id, "prediction": one.prediction, "answers": list(one.answers), "score": one.score}
                 for one in result.predictions

@@ -14,7 +14,7 @@ from hificl.cell.cell import Cell, Setting
 from hificl.cell.identity import cell_identity, training_options
 from hificl.cell.memory import memory_baseline
 from hificl.cell.record import RECORD, Finished, cell_record, read_cell
-from hificl.evaluation import evaluate
+from hificl.evaluation import DETAILS, evaluate
 from hificl.methods import METHODS
 from hificl.tasks import TaskData
 from hificl.training import train
@@ -73,7 +73,7 @@ def run_cell(
     result = evaluate(
         run or base, data.queries, metric=metric, shots=cell.shots, seed=cell.seed, retrieval=cell.retrieval,
         demonstrations=data.support if cell.shots else (), output_dir=folder / EVALUATION,
-        decoding=asked.decoding, postprocess=asked.postprocess, source=asked.source,
+        decoding=asked.decoding, postprocess=asked.postprocess, source=asked.source, details=DETAILS.get(task),
     )  # fmt: skip
     chosen = {"all": [example.id for example in data.queries], **(subsets or {})}
     record = cell_record(identity, cell, data, run, result, chosen, baseline)

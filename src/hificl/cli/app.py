@@ -13,11 +13,14 @@ from hificl.cli.data import app as data
 from hificl.cli.doctor import command as doctor
 from hificl.cli.eval import command as evaluate
 from hificl.cli.export import command as export
+from hificl.cli.fidelity import command as fidelity
 from hificl.cli.group import CommandGroup
 from hificl.cli.inspect import command as inspect
 from hificl.cli.list import command as list_names
 from hificl.cli.predict import command as predict
 from hificl.cli.quickstart import command as quickstart
+from hificl.cli.report_command import command as report
+from hificl.cli.run import command as run
 from hificl.cli.train import command as train
 
 app = typer.Typer(
@@ -53,6 +56,9 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("predict")(predict)
 app.command("compare")(compare)
+app.command("run")(run)
+app.command("report")(report)
+app.command("fidelity")(fidelity)
 app.command("inspect")(inspect)
 app.command("export")(export)
 app.add_typer(data, name="data")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hificl.cli import options
 from hificl.cli.report import reporting
-from hificl.errors import InputError
 
 
 def command(
@@ -29,9 +27,13 @@ def command(
 ) -> None:
     """Measure speed and memory against the rivals of each claim, each row in a process of its own.
 
-    Needs a checkout: the scripts are not part of the package. Rows go to results/speed there.
+    Needs a checkout: the scripts are not part of the package. Rows go to results/speed there, and a page of all rows
+    that are there to runs/speed.html.
     All of them take the better part of an hour on one CPU core.
     """
+    from hificl.experiments.speed import checkout
+    from hificl.reporting import write_report
+
     with reporting(as_json) as report:
         words = [*(rows or ()), "--device", device, *(["--quick"] if quick else []), *(["--json"] if as_json else [])]
         suite = [sys.executable, "-m", "benchmarks", *words]
@@ -39,21 +41,8 @@ def command(
             for line in running.stdout or ():
                 report.stdout.write(line)
                 report.stdout.flush()
+        folder = checkout()
+        if not quick and (folder / "results/speed").is_dir():
+            write_report(folder / "results/speed", folder / "runs/speed.html")
     if running.returncode:
         raise typer.Exit(running.returncode)
-
-
-def checkout() -> Path:
-    """Return the root of the checkout that is used: the working folder, or where this package lies in one.
-
-    Raises:
-        InputError: Neither holds the scripts.
-    """
-    places = (Path.cwd(), Path(__file__).resolve().parents[3])
-    for place in places:
-        if (place / "benchmarks" / "catalogue.py").is_file() and (place / "src" / "hificl").is_dir():
-            return place
-    raise InputError(
-        f"bench speed: neither {places[0]} nor {places[1]} is a checkout with benchmarks/; clone the repository, "
-        "install it with pip install --editable ., and run the command there."
-    )

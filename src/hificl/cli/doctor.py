@@ -40,6 +40,7 @@ def examine() -> dict[str, Any]:
         "versions": versions,
         "devices": _devices() if complete else [],
         **(_attention() if complete else {"kernels": {}, "merges": {}, "reasons": {}}),
+        "packages": _packages() if complete else {},
         "host": host(),
         "hub": "offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "online",
         "embedded": _embedded(missing) if complete else None,
@@ -63,7 +64,8 @@ def _attention() -> dict[str, dict[str, str]]:
     import torch
 
     from hificl.attention.choice import kernel_and_reason
-    from hificl.attention.merge import SEPARATE, PairTensors, why_not_triton
+    from hificl.attention.merge import SEPARATE, PairTensors
+    from hificl.attention.merge_choice import why_not_triton
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     kernels, merges, reasons = {}, {}, {}
@@ -78,6 +80,17 @@ def _attention() -> dict[str, dict[str, str]]:
         merges[f"{name}, pairs"] = "triton" if reason is None else SEPARATE.name
         reasons[f"{name}, pairs"] = reason or "reads queries and outputs once and writes outputs once"
     return {"kernels": kernels, "merges": merges, "reasons": reasons}
+
+
+def _packages() -> dict[str, str]:
+    """What becomes of other implementations of attention, installed or not."""
+    from hificl.attention.flash_attn import why_not_flash_attn_2, why_not_flash_attn_3
+
+    return {
+        "flash_attn 2": why_not_flash_attn_2() or "here; used where torch was built without flash attention",
+        "flash_attn 3": why_not_flash_attn_3() or "here; used on Hopper GPUs in half precision without a mask",
+        "flex_attention": "part of torch; models loaded with it get pairs by log-sum-exp on a GPU, by mask on a CPU",
+    }
 
 
 def _embedded(missing: list[dict[str, str]]) -> dict[str, Any] | None:
@@ -129,6 +142,7 @@ def _show(screen: Console, found: dict[str, Any]) -> None:
     rows["model hub"] = found["hub"]
     for case, kernel in {**found["kernels"], **found["merges"]}.items():
         rows[f"attention, {case}"] = f"{kernel} ({found['reasons'][case]})"
+    rows.update({f"attention, {name}": state for name, state in found["packages"].items()})
     rows["embedded model"] = f"{embedded['revision']}, {size(embedded['bytes'])}" if embedded else "missing"
     rows.update({f"task {name}": state for name, state in found["tasks"].items()})
     facts(screen, rows)

@@ -37,6 +37,7 @@ class EvalOptions(DataOptions):
     metric: str | None = None
     generation: str | None = None
     batch_size: int | None = None
+    compile: bool = False
     output: str | None = None
 
 
@@ -84,6 +85,7 @@ def command(
     batch_size: Annotated[
         int | None, typer.Option(help="Queries answered together; default: what fits.", show_default=False)
     ] = None,
+    compile: options.Compile = None,
     output: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Gets predictions.jsonl and record.json; default: nothing is written."),
@@ -103,7 +105,8 @@ def command(
         "task": task, "root": root, "protocol": protocol, "on_bad": on_bad and on_bad.value,
         "support_size": support_size, "query_size": query_size,
         "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "retrieval": retrieval,
-        "metric": metric, "generation": generation, "batch_size": batch_size, "output": output, "seed": seed,
+        "metric": metric, "generation": generation, "batch_size": batch_size, "compile": compile,
+        "output": output, "seed": seed,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, _ = read_settings(EvalOptions, words, given)
@@ -174,7 +177,7 @@ def _evaluate(report: Report, chosen: EvalOptions, subject: Backbone | Run, rows
         subject, rows.queries, metric=metric, shots=chosen.shots, demonstrations=support, retrieval=chosen.retrieval,
         seed=rows.seed, batch_size=chosen.batch_size, output_dir=chosen.output,
         decoding=decoding_of(chosen, rows, backbone), source=rows.source, postprocess=postprocessing(chosen, rows),
-        details=details_of(chosen, rows, subject, support) if own_metric else None,
+        details=details_of(chosen, rows, subject, support) if own_metric else None, compile=chosen.compile,
     )  # fmt: skip
     summary = evaluation_summary(chosen, rows, result, _floors(rows, metric))
     report.result(summary, lambda screen: show_evaluation(screen, summary, rows.skipped))

@@ -1,4 +1,4 @@
-"""``hificl inspect``: what an adapter file holds."""
+"""``hificl inspect``: what an adapter file holds, and on some rows where attention goes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hificl.cli import options
+from hificl.cli.inspect_mass import measure_mass, show_mass
 from hificl.cli.report import facts, reporting, size
+from hificl.cli.settings import column_names
+from hificl.cli.task_data import DataOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,16 +18,32 @@ if TYPE_CHECKING:
 
 def command(
     adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="Folder of a run or of its adapter.")],
+    data: options.Data = None,
+    images: options.Images = None,
+    columns: options.Columns = None,
+    task: options.Task = None,
+    root: options.Root = None,
+    protocol: options.Protocol = None,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Rows that are read, the first ones, where --task or --data names some.")
+    ] = 50,
     as_json: options.Json = False,
 ) -> None:
     """Show base, geometry, options and size of an adapter, and how long its keys and values are per layer.
 
-    Only safetensors and JSON files are read; the base model is not loaded.
+    Only safetensors and JSON files are read; the base model is not loaded. With --task or --data it is, and the model
+    reads some rows: how much attention is left for real tokens, which tokens attend to which virtual pair, and what its
+    value says.
+
+    Example: hificl inspect runs/easy_vqa-hificl --task easy_vqa
     """
     with reporting(as_json) as report:
         from hificl.inspection import inspect_adapter
 
         found = inspect_adapter(adapter)
+        if data is not None or task is not None:
+            chosen = DataOptions(data, images, column_names(columns), task, root, protocol)
+            found["real_mass"] = measure_mass(adapter, chosen, queries)
         report.result(found, lambda screen: _show(screen, found))
 
 
@@ -44,6 +63,8 @@ def _show(screen: Console, found: dict[str, Any]) -> None:
     facts(screen, rows)
     screen.print()
     screen.print(_layer_table(found["layers"]))
+    if "real_mass" in found:
+        show_mass(screen, found["real_mass"])
 
 
 def _layer_table(layers: list[dict[str, Any]]) -> Any:

@@ -149,3 +149,11 @@ Seed = Annotated[
     int | None,
     typer.Option("--seed", help="Seed of everything random; default 0, or that of the protocol.", show_default=False),
 ]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile",
+        help="Answer by a compiled step: pays for many questions; the first waits half a minute.",
+        show_default=False,
+    ),
+]

@@ -33,6 +33,7 @@ class PredictOptions:
     columns: dict[str, str] | None = None
     output: str | None = None
     batch_size: int | None = None
+    compile: bool = False
 
 
 def command(
@@ -54,6 +55,7 @@ def command(
     batch_size: Annotated[
         int | None, typer.Option(help="Questions answered together; default: what fits.", show_default=False)
     ] = None,
+    compile: options.Compile = None,
     as_json: options.Json = False,
 ) -> None:
     """Answer one question, or every row of a file (answers are not needed there).
@@ -63,6 +65,7 @@ def command(
     given = {
         "adapter": adapter, "model": model, "image": image or None, "question": question, "data": data,
         "images": images, "columns": column_names(columns), "output": output, "batch_size": batch_size,
+        "compile": compile,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, _ = read_settings(PredictOptions, words, given)
@@ -88,7 +91,8 @@ def _predict(report: Report, chosen: PredictOptions, subject: Backbone | Run, ex
     from hificl.records import write_atomic
 
     backbone = subject if isinstance(subject, Backbone) else subject.backbone
-    answers = generate_answers(backbone, subject.model, examples, batch_size=chosen.batch_size).texts
+    made = generate_answers(backbone, subject.model, examples, batch_size=chosen.batch_size, compile=chosen.compile)
+    answers = made.texts
     rows: list[dict[str, Any]] = [
         {"id": example.id, "question": example.question, "prediction": answer}
         for example, answer in zip(examples, answers, strict=True)

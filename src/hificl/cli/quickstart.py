@@ -98,7 +98,7 @@ def _show_plan(report: Report, chosen: QuickstartOptions) -> None:
     from rich.console import Console
 
     from hificl.cli.quickstart_table import title
-    from hificl.cli.train import show_plan
+    from hificl.cli.train_plan import show_plan
     from hificl.quickstart import cells, plan_quickstart
 
     plans = plan_quickstart(

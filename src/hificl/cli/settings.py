@@ -66,6 +66,15 @@ def read_settings(
     return settings, others
 
 
+def parse_value(word: str) -> tuple[str, Any]:
+    """Read a word such as ``seeds=1``; the value is YAML.
+
+    Raises:
+        InputError: It has no ``=``, or a value that is no YAML.
+    """
+    return _parse_word(word, {})
+
+
 def column_names(pairs: Sequence[str] | None) -> dict[str, str] | None:
     """Read ``--columns FIELD=NAME`` options; None when there is none.
 

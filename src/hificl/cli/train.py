@@ -14,6 +14,7 @@ from hificl.cli.report import Report, duration, facts, reporting, size
 from hificl.cli.settings import column_names, read_settings
 from hificl.cli.task_data import DataOptions, Rows, read_rows, with_prompt
 from hificl.cli.train_config import recipe_file, show_config
+from hificl.cli.train_plan import show_plan
 from hificl.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from hificl.backbones import Backbone
     from hificl.data import Example
     from hificl.run import Run
-    from hificl.training import Plan
 
 TRAINING = "Training"
 
@@ -86,6 +86,7 @@ def command(
 
     Any number of the training can be overridden: lr=5e-3 epochs=5 num_virtual_tokens=16 r=8 batch_size=8 holdout=0.1.
     With teacher=mse, cosine or kl the model also learns from itself with teacher_shots=8 demonstrations before it.
+    group_by_length=true pads less, gradient_checkpointing=true takes less memory, compile=true less time on long runs.
     A killed run goes on when the same command is given again.
 
     Example: hificl train --data rows.jsonl --images photos lr=5e-3
@@ -225,26 +226,3 @@ def _show_plan(
 def _scores_layers(chosen: TrainOptions, overrides: Mapping[str, Any]) -> bool:
     """Whether the fit tries layers and scores each; MTV compares losses, and ICV chooses nothing."""
     return "layer" in _known(chosen) and overrides.get("layer") is None
-
-
-def _targets(names: tuple[str, ...]) -> str:
-    return f"{len(names)} modules: {names[0]} ... {names[-1]}" if names else "no module; the cache of every layer"
-
-
-def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
-    """Print what a training would do."""
-    held = f", {plan.held_out} held out" if plan.held_out else ""
-    tokens, recipe = plan.tokens, plan.recipe
-    rows: dict[str, object] = {
-        "method": f"{plan.method} on {model} ({plan.base_parameters:,} frozen parameters)",
-        "targets": _targets(plan.targets),
-        "trainable parameters": f"{plan.trainable_parameters:,}",
-        "stored values": f"{plan.stored_parameters:,}",
-        "examples": f"{plan.examples}{held}",
-        "tokens per sample": f"{tokens['min']} to {tokens['max']}, mean {tokens['mean']:.1f}",
-    }
-    if not plan.is_fitted:
-        rows["steps"] = f"{plan.steps} of {recipe.batch_size} examples, learning rate {recipe.learning_rate:g}"
-    if recipe.teacher:
-        rows["teacher"] = f"{recipe.teacher}, {recipe.teacher_shots} demonstrations at every visit"
-    facts(screen, {**rows, "memory": f"about {size(plan.memory_bytes)}", "would write": folder})

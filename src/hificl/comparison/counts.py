@@ -19,12 +19,18 @@ from hificl.methods import METHODS
 
 
 @dataclass(frozen=True)
-class _Geometry:
-    """What attaching a method reads of a backbone."""
+class Geometry:
+    """What attaching a method reads of a backbone: a model on the meta device, without weights."""
 
     model: PreTrainedModel
     name: str
     family: Family
+
+
+def read_model(name: str) -> Geometry:
+    """Build the model behind a name without its weights; names and errors are those of ``read_geometry``."""
+    built = build_on_meta(read_geometry(name))
+    return Geometry(built, name, family_of(built.config.to_dict(), None))
 
 
 def count_methods(
@@ -45,14 +51,16 @@ def count_methods(
     Raises:
         InputError: There is no usable config, no method of that name, or an override that the method does not take.
     """
-    built = build_on_meta(read_geometry(model))
-    geometry = _Geometry(built, model, family_of(built.config.to_dict(), None))
+    geometry = read_model(model)
     check_overrides(cast(Backbone, geometry), find_variants(methods), overrides or {})
-    rows = [_count(geometry, variant, (overrides or {}).get(variant.name, {})) for variant in find_variants(methods)]
+    rows = [
+        count_variant(geometry, variant, (overrides or {}).get(variant.name, {})) for variant in find_variants(methods)
+    ]
     return {"model": model, "methods": rows}
 
 
-def _count(geometry: _Geometry, variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def count_variant(geometry: Geometry, variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Count one variant; its entry is that of ``count_methods``."""
     options = {**variant.options, **overrides}
     trainable: int | None = 0
     stored: int | None = 0
@@ -73,7 +81,7 @@ def _count(geometry: _Geometry, variant: Variant, overrides: Mapping[str, Any]) 
     }
 
 
-def _attached(geometry: _Geometry, method: str, options: Mapping[str, Any]) -> tuple[int, int]:
+def _attached(geometry: Geometry, method: str, options: Mapping[str, Any]) -> tuple[int, int]:
     """Attach a method and count its parameters and its numbers in an adapter file."""
     backbone = cast(Backbone, geometry)
     wanted = {name: value for name, value in options.items() if name not in recipe_names(method)}

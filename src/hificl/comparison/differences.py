@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from hificl.cell import Finished
-from hificl.statistics import bootstrap_mean, holm, paired_test
+from hificl.statistics import bootstrap_mean, holm, paired_test, t_interval
 
 REFERENCE = "hificl"
 
@@ -28,8 +28,10 @@ def score_differences(finished: Mapping[str, BySeed], subset: str, ids: Sequence
 
     Returns:
         One row per variant: ``score`` and ``score_ci95`` (bootstrap over queries), ``seed_scores`` with their standard
-        deviation ``seed_sd``, ``difference`` (variant minus HiFICL, in the unit of the score), ``difference_ci95``,
-        ``p_value`` (sign flips) and ``p_holm``, Holm's over the variants of this subset. What is not known is None.
+        deviation ``seed_sd`` and the interval ``seed_ci95`` of their mean (Student's t), ``difference`` (variant minus
+        HiFICL, in the unit of the score), ``difference_ci95`` (bootstrap over queries), ``difference_seed_ci95`` (t
+        over the seeds), ``p_value`` (sign flips) and ``p_holm``, Holm's over the variants of this subset. What is
+        not known is None.
     """
     rows = [
         {
@@ -50,7 +52,8 @@ def score_differences(finished: Mapping[str, BySeed], subset: str, ids: Sequence
 def _scores(cells: BySeed, ids: Sequence[str]) -> dict[str, Any]:
     seeds = sorted(cells)
     if not seeds or not ids:
-        return {"seeds": seeds, "score": None, "score_ci95": None, "seed_scores": [], "seed_sd": None}
+        unknown = dict.fromkeys(("score", "score_ci95", "seed_sd", "seed_ci95"))
+        return {"seeds": seeds, **unknown, "seed_scores": []}
     values = _items(cells, seeds, ids)
     each = [fmean(_items(cells, [seed], ids)) for seed in seeds]
     return {
@@ -59,18 +62,26 @@ def _scores(cells: BySeed, ids: Sequence[str]) -> dict[str, Any]:
         "score_ci95": list(bootstrap_mean(values)),
         "seed_scores": each,
         "seed_sd": stdev(each) if len(each) > 1 else None,
+        "seed_ci95": _over_seeds(each),
     }
 
 
+def _over_seeds(values: Sequence[float]) -> list[float] | None:
+    return list(t_interval(values)) if len(values) > 1 else None
+
+
 def _difference(name: str, finished: Mapping[str, BySeed], ids: Sequence[str]) -> dict[str, Any]:
-    unknown = {"difference": None, "difference_ci95": None, "p_value": None, "p_holm": None}
     shared = sorted(finished[name].keys() & finished.get(REFERENCE, {}).keys())
     if name == REFERENCE or not shared or not ids:
-        return unknown
+        return dict.fromkeys(("difference", "difference_ci95", "difference_seed_ci95", "p_value", "p_holm"))
     found = paired_test(_items(finished[name], shared, ids), _items(finished[REFERENCE], shared, ids))
+    each = [
+        fmean(_items(finished[name], [seed], ids)) - fmean(_items(finished[REFERENCE], [seed], ids)) for seed in shared
+    ]
     return {
         "difference": found.difference,
         "difference_ci95": list(found.ci95),
+        "difference_seed_ci95": _over_seeds(each),
         "p_value": found.p_value,
         "p_holm": None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +15,10 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from hificl.backbones import Backbone, collate
 from hificl.data import Example
-from hificl.errors import RunError
+from hificl.errors import InputError, RunError
 from hificl.evaluation.adapter import prompted_for
+from hificl.evaluation.batch_sizes import BatchSizes, meter_of
+from hificl.evaluation.compiled import CompiledDecoding
 from hificl.evaluation.estimate import Estimate, estimate_size
 from hificl.evaluation.presets import GREEDY, Decoding
 from hificl.evaluation.progress import Progress
@@ -37,11 +40,17 @@ class Generated:
     estimate: Estimate
     """Tokens, memory and batch size, as estimated before the start."""
 
-    smallest_batch: int
-    """The batch size in the end: smaller than the estimate's when the memory of the GPU ran out."""
+    batches: list[dict[str, Any]]
+    """Every batch size: ``answered`` queries before it, ``size``, ``why``, and ``used_bytes``, the most that a batch of
+    that size was measured to take, None on a CPU."""
 
     seconds: float
     """Wall time from the first image to the last answer."""
+
+    @property
+    def smallest_batch(self) -> int:
+        """The smallest batch size: smaller than the estimate's when the memory of the GPU ran out or was measured."""
+        return min(int(entry["size"]) for entry in self.batches)
 
 
 def generate_answers(
@@ -56,6 +65,7 @@ def generate_answers(
     batch_size: int | None = None,
     max_new_tokens: int | None = None,
     decoding: Decoding = GREEDY,
+    compile: bool = False,
 ) -> Generated:
     """Answer examples; the same ones in any order and batch get the same prompts. Nothing is sampled.
 
@@ -68,12 +78,16 @@ def generate_answers(
         demonstrations: Support set from which they are chosen, never the query itself.
         retrieval: ``"random"``, seeded per query, or ``"rices"``: by similar images, the nearest last.
         seed: Seed of that draw.
-        batch_size: Queries per batch; None chooses from the memory estimate.
+        batch_size: Queries per batch. None chooses: on a CPU from the memory estimate and a fixed budget, on a GPU from
+            the estimate for the first batch and then from what batches were measured to take.
         max_new_tokens: Most tokens of one answer; None takes the number of ``decoding``, else the family's.
         decoding: Beams, length and length penalty; greedy by default.
+        compile: Generate with a static cache and a compiled decode step. The first batch pays for the compilation, half
+            a minute or more; the answers are the same to rounding. All batches are of one size then.
 
     Raises:
-        InputError: A bad example or option; the message names the sample. Nothing was generated then.
+        InputError: A bad example or option, the message names the sample; or a model that cannot be compiled. Nothing
+            was generated then.
         RunError: Generation failed, or the memory does not hold a single query; the message names the samples.
     """
     started = time.perf_counter()
@@ -84,15 +98,23 @@ def generate_answers(
     )
     estimate = estimate_size(backbone, queries, new_tokens=limit, batch_size=batch_size, num_beams=search.num_beams)
     logger.info("%s: %s", backbone.name, estimate)
+    compiled = None
+    if compile:
+        longest = estimate.longest_prompt
+        compiled = CompiledDecoding(model, longest=longest, new_tokens=limit, num_beams=search.num_beams)
+    sizes = BatchSizes(
+        estimate.batch_size, "estimated" if batch_size is None else "given",
+        meter=meter_of(backbone.device), fixed=compile or batch_size is not None,
+    )  # fmt: skip
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        texts, smallest = _answer_all(backbone, model, queries, estimate, search)
+        texts = _answer_all(backbone, model, queries, sizes, search, compiled)
     finally:
         for module in training:
             module.training = True
     ids = [[one.id for one in drawn] for drawn in queries.demonstrations]
-    return Generated(texts, ids, estimate, smallest, time.perf_counter() - started)
+    return Generated(texts, ids, estimate, sizes.history, time.perf_counter() - started)
 
 
 def resolve_decoding(backbone: Backbone, decoding: Decoding, max_new_tokens: int | None = None) -> Decoding:
@@ -106,52 +128,64 @@ def resolve_decoding(backbone: Backbone, decoding: Decoding, max_new_tokens: int
 
 
 def _answer_all(
-    backbone: Backbone, model: Any, queries: Queries, estimate: Estimate, search: Decoding
-) -> tuple[list[str], int]:
+    backbone: Backbone, model: Any, queries: Queries, sizes: BatchSizes, search: Decoding,
+    compiled: CompiledDecoding | None,
+) -> list[str]:  # fmt: skip
     """Answer all queries, longest first, so that a batch too large for the memory shows at once."""
     order = sorted(range(len(queries)), key=lambda index: (-queries.lengths[index], index))
     texts = [""] * len(queries)
-    size, position = estimate.batch_size, 0
+    position = 0
     with Progress(len(queries), "answers") as progress:
         while position < len(order):
-            rows = order[position : position + size]
-            answers = _answer_batch(backbone, model, queries, rows, search)
+            rows = order[position : position + sizes.size]
+            # Another number of rows would be another graph: the last batch is filled up.
+            filled = rows + rows[-1:] * (sizes.size - len(rows)) if compiled is not None else rows
+            sizes.start()
+            answers = _answer_batch(backbone, model, queries, filled, search, compiled)
             if answers is None:
-                if len(rows) == 1:
+                if len(filled) == 1:
                     raise RunError(
                         f"sample {queries.examples[rows[0]].id!r}: its {queries.lengths[rows[0]]} tokens do not fit "
                         "into the memory of the GPU; use fewer shots, smaller images or a smaller dtype."
                     )
-                size = max(1, len(rows) // 2)
-                logger.warning("out of GPU memory: going on with batches of %d", size)
-                torch.cuda.empty_cache()
+                sizes.failed(len(filled), answered=position)
+                logger.warning("out of GPU memory: going on with batches of %d", sizes.size)
                 continue
-            for index, answer in zip(rows, answers, strict=True):
+            for index, answer in zip(rows, answers, strict=False):
                 texts[index] = answer
             position += len(rows)
+            sizes.fitted(len(filled), answered=position)
             progress.advance(len(rows))
-    return texts, size
+    return texts
 
 
 def _answer_batch(
-    backbone: Backbone, model: Any, queries: Queries, rows: list[int], search: Decoding
-) -> list[str] | None:
+    backbone: Backbone, model: Any, queries: Queries, rows: list[int], search: Decoding,
+    compiled: CompiledDecoding | None,
+) -> list[str] | None:  # fmt: skip
     """Answer a few queries in one batch; None when the memory of the GPU ran out."""
     batch = collate(backbone, [queries.encoded(index) for index in rows], padding_side="left")
     device, stops = next(model.parameters()).device, _stop_ids(backbone, model)
+    config = plain_decoding(stops, backbone.pad_id, search)
+    if compiled is not None:
+        config = compiled.configure(config)
     try:
         inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-        with torch.no_grad():
+        with torch.no_grad(), nullcontext() if compiled is None else compiled.step():
             output = model.generate(
                 **inputs,
-                generation_config=plain_decoding(stops, backbone.pad_id, search),
+                generation_config=config,
                 stopping_criteria=StoppingCriteriaList([_EndMarker(backbone.end_ids)]),
             )
     except torch.OutOfMemoryError:
         return None
+    except InputError:
+        raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        names = ", ".join(repr(queries.examples[index].id) for index in rows)
-        raise RunError(f"generation failed for the samples {names}: {type(error).__name__}: {error}") from error
+        names = ", ".join(repr(queries.examples[index].id) for index in dict.fromkeys(rows))
+        remedy = "" if compiled is None else "; it may go without compile."
+        message = f"generation failed for the samples {names}: {type(error).__name__}: {error}{remedy}"
+        raise RunError(message) from error
     prompt_length = inputs["input_ids"].shape[1]
     return [_read_answer(backbone, stops, row) for row in output[:, prompt_length:].tolist()]
 

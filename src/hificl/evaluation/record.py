@@ -97,6 +97,7 @@ def evaluation_record(
                 "estimated_bytes": estimate.peak_bytes,
                 "batch_size": estimate.batch_size,
                 "smallest_batch_size": generated.smallest_batch,
+                "batches": generated.batches,
             },
             "host": records.host(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -67,6 +67,7 @@ def evaluate(
     postprocess: Callable[[str], str] | None = None,
     source: Mapping[str, Any] | None = None,
     details: Details | None = None,
+    compile: bool = False,
 ) -> Result:
     """Answer every example and score the answers.
 
@@ -80,8 +81,9 @@ def evaluate(
         retrieval: ``"random"``, a seeded draw, or ``"rices"``: those whose images are most similar to the query's, the
             most similar one last.
         seed: Seed of the draw.
-        batch_size: Queries generated together; None chooses from the memory estimate. On a GPU whose memory runs out it
-            is halved, and the record says so.
+        batch_size: Queries generated together. None chooses: on a CPU from the memory estimate and a fixed budget, so
+            that the same evaluation makes the same batches; on a GPU from what batches were measured to take. On a GPU
+            whose memory runs out it is halved. The record tells every size and why.
         output_dir: Gets ``predictions.jsonl`` and then ``record.json``, each written whole or not at all. None writes
             nothing.
         max_new_tokens: Most tokens of one answer; None takes the number of ``decoding``, else the family's.
@@ -89,6 +91,8 @@ def evaluate(
         postprocess: Applied to every answer before it is scored, such as ``Task.postprocess``.
         source: What the record is to say about the examples, as JSON values: task, protocol, skipped rows.
         details: Further results for the record, from the examples, the answers and their score, as JSON values.
+        compile: Generate with a static cache and a compiled decode step: faster where many queries follow one another,
+            after a compilation of half a minute or more. The answers are the same to rounding.
 
     Returns:
         Score, interval, predictions and record. Every example was answered: nothing is skipped.
@@ -111,6 +115,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
         decoding=search,
+        compile=compile,
     )
     texts = generated.texts if postprocess is None else [postprocess(text) for text in generated.texts]
     score = measure(texts, [list(example.answers) for example in examples])
@@ -123,6 +128,7 @@ def evaluate(
         **({"retrieval": retrieval} if retrieval != "random" else {}),
         "batch_size": batch_size,
         "generation": {**asdict(search), "stop_words": list(backbone.stop_words)},
+        **({"compile": True} if compile else {}),
         **({"source": dict(source)} if source is not None else {}),
     }
     found = None if details is None else details(examples, texts, score)

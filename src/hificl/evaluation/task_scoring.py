@@ -13,6 +13,7 @@ from hificl.errors import InputError
 from hificl.metrics import Score
 from hificl.metrics.score import scores_by_label
 from hificl.tasks.benchmarks.stemming import stem_answer
+from hificl.tasks.captions import object_names
 
 Details = Callable[[Sequence[Example], Sequence[str], Score], Mapping[str, Any]]
 """Examples, answers and their score in; further results out, as JSON values."""
@@ -62,9 +63,20 @@ def _chair(examples: Sequence[Example], answers: Sequence[str], score: Score) ->
         [list(example.meta["objects"]) for example in examples],
         [list(example.answers) for example in examples],
     )
+    return {**_captions(examples, answers, score), **_chair_shares(found)}
+
+
+def _emoji_captions(examples: Sequence[Example], answers: Sequence[str], score: Score) -> Mapping[str, Any]:
+    """CHAIR of emoji captions: the objects are all emoji of the task, there is what a reference names."""
+    found = metrics.chair(
+        answers, [[] for _ in examples], [list(example.answers) for example in examples], vocabulary=object_names()
+    )
+    return {**_captions(examples, answers, score), **_chair_shares(found)}
+
+
+def _chair_shares(found: metrics.ChairScore) -> dict[str, Any]:
     shares = {name: getattr(found, name) for name in ("chair_i", "chair_s", "recall")}
-    intervals = {name: list(ends) for name, ends in found.intervals.items()}
-    return {**_captions(examples, answers, score), **shares, "chair_ci95": intervals}
+    return {**shares, "chair_ci95": {name: list(ends) for name, ends in found.intervals.items()}}
 
 
 def _by(examples: Sequence[Example], key: str, score: Score) -> dict[str, float]:
@@ -82,7 +94,7 @@ DETAILS: Mapping[str, Details] = MappingProxyType(
         "ok_vqa": _vqa,
         "coco_captions": _captions,
         "flickr30k": _captions,
-        "captions": _captions,
+        "captions": _emoji_captions,
         "seed_bench": _choice,
         "mme": _mme,
         "chair": _chair,

@@ -6,8 +6,9 @@ caption uses for an object of each category. Plurals are formed from it.
 
 from __future__ import annotations
 
-import re
 from functools import cache
+
+from hificl.metrics.object_words import POSSESSIVE, longest_phrases, words_of
 
 _WORDS = """
 person: man, woman, boy, girl, child, kid, baby, toddler, infant, adult, teenager, teen, youth, guy, gentleman,
@@ -122,9 +123,6 @@ _IRREGULAR = {
     "luggage": "luggage", "aircraft": "aircraft", "broccoli": "broccoli",
 }  # fmt: skip
 
-_WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_POSSESSIVE = re.compile(r"['\u2019]s?\b")
-
 
 def coco_objects(text: str) -> list[str]:
     """Name the object categories of COCO that a text mentions, once per mention, in order.
@@ -137,17 +135,8 @@ def coco_objects(text: str) -> list[str]:
         >>> coco_objects("Two men and a baby elephant near the train tracks.")
         ['person', 'elephant']
     """
-    words = _WORD.findall(_POSSESSIVE.sub("", text.lower()))
     phrases, longest = _phrases()
-    mentions: list[tuple[str, str]] = []
-    start = 0
-    while start < len(words):
-        for length in range(min(longest, len(words) - start), 0, -1):
-            phrase = " ".join(words[start : start + length])
-            if phrase in phrases or (length == 1 and (phrase := phrase.replace("-", " ")) in phrases):
-                mentions.append((phrase, phrases[phrase]))
-                break
-        start += length
+    mentions = [(phrase, phrases[phrase]) for phrase in longest_phrases(words_of(text), phrases, longest)]
     toilet = any(category == "toilet" for _, category in mentions)
     return [category for phrase, category in mentions if category and not (toilet and phrase in ("seat", "seats"))]
 
@@ -165,7 +154,7 @@ def _phrases() -> tuple[dict[str, str], int]:
     for line in _lines():
         category, _, words = line.partition(":")
         for phrase in [category, *(word.strip() for word in words.split(",") if word.strip())]:
-            found |= {_POSSESSIVE.sub("", phrase): category, _plural(_POSSESSIVE.sub("", phrase)): category}
+            found |= {POSSESSIVE.sub("", phrase): category, _plural(POSSESSIVE.sub("", phrase)): category}
     for prefix, names in (("baby", _ANIMALS), ("adult", _ANIMALS), ("passenger", _VEHICLES)):
         for name in names:
             if name in found:

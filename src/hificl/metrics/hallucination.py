@@ -9,6 +9,7 @@ import numpy as np
 
 from hificl.errors import InputError
 from hificl.metrics.coco_words import categories, coco_objects
+from hificl.metrics.object_words import Vocabulary
 from hificl.metrics.score import Score, check_pairs, check_same_length, check_texts
 from hificl.statistics import Counts, Floats, percentile_interval, resampled_counts
 
@@ -38,8 +39,10 @@ def chair(
     captions: Sequence[str],
     objects: Sequence[Sequence[str]],
     captions_reference: Sequence[Sequence[str]] | None = None,
+    *,
+    vocabulary: Mapping[str, str] | None = None,
 ) -> ChairScore:
-    """CHAIR on COCO (Rohrbach et al. 2018): objects that captions mention against objects that are there.
+    """CHAIR (Rohrbach et al. 2018): objects that captions mention against objects that are there.
 
     Mentions are found by ``coco_words.coco_objects`` with a word table of this project, so that scores differ a little
     from those with the table of the authors. An object is there when it is annotated or a reference caption mentions
@@ -49,35 +52,46 @@ def chair(
         captions: One caption per image.
         objects: The annotated objects of each image, names of the 80 categories of COCO; may be empty.
         captions_reference: The captions that people wrote for each image; None uses the annotated objects alone.
+        vocabulary: The objects of another data set, from a phrase to the object that it names. A caption mentions what
+            the longest phrases in it name; a reference shows what any phrase in it names, inside of longer ones too
+            (a picture of a "man cook" shows a man).
 
     Returns:
         CHAIR_i, CHAIR_s and recall. A share of nothing (captions without any mention, pictures without any object) is
         0; the public evaluator divides by zero there. The intervals resample images and take the ratio of the sums.
 
     Raises:
-        InputError: The lengths differ, there is no image, something is not a text, or an object is no COCO category.
+        InputError: The lengths differ, there is no image, something is not a text, or an object is no COCO category or
+            none of ``vocabulary``.
     """
     check_texts(captions, "caption")
     check_same_length(captions, "captions", objects, "lists of objects")
     if captions_reference is not None:
         check_pairs(captions, captions_reference)
+    words = None if vocabulary is None else Vocabulary(vocabulary)
     counts = []
     for position, (caption, names) in enumerate(zip(captions, objects, strict=True)):
-        present = _checked(names, position)
-        for text in captions_reference[position] if captions_reference is not None else ():
-            present.update(coco_objects(text))
-        mentioned = coco_objects(caption)
+        present = _checked(names, position, words)
+        references = captions_reference[position] if captions_reference is not None else ()
+        present |= _named(references) if words is None else words.named_anywhere(references)
+        mentioned = coco_objects(caption) if words is None else words.mentions(caption)
         invented = sum(name not in present for name in mentioned)
         counts.append((len(mentioned), invented, int(invented > 0), len(present & set(mentioned)), len(present)))
     return _score(np.array(counts, dtype=np.int64))
 
 
-def _checked(names: Sequence[str], position: int) -> set[str]:
+def _checked(names: Sequence[str], position: int, words: Vocabulary | None) -> set[str]:
     check_texts(names, f"item {position}, object")
+    known = categories() if words is None else words.names
     for name in names:
-        if name not in categories():
-            raise InputError(f"chair: item {position} has the object {name!r}; name one of the 80 categories of COCO")
+        if name not in known:
+            where = "the 80 categories of COCO" if words is None else f"the {len(known)} objects of the vocabulary"
+            raise InputError(f"chair: item {position} has the object {name!r}; name one of {where}")
     return set(names)
+
+
+def _named(texts: Sequence[str]) -> set[str]:
+    return {name for text in texts for name in coco_objects(text)}
 
 
 def _score(counts: Counts) -> ChairScore:

@@ -91,15 +91,38 @@ def _first(examples: list[Example], size: int, name: str) -> list[Example]:
     return examples[:size]
 
 
+def object_names() -> dict[str, str]:
+    """Return the objects of all drawings, support and queries alike: every name of an emoji, to its first one.
+
+    For :func:`hificl.metrics.chair`. A name of several emoji stands for the first that has it, unless it is the first
+    name of another; both captions and references are read with the same table, so that this changes no mention into an
+    invented one.
+
+    Raises:
+        InputError: As for :func:`load`.
+    """
+    all_names = [[name for name in names if name] for _, names in _drawings()]
+    found: dict[str, str] = {}
+    for names in all_names:
+        for name in names:
+            found.setdefault(name, names[0])
+    return found | {names[0]: names[0] for names in all_names if names}
+
+
 def _examples() -> list[Example]:
     """Every drawing with enough references, in the order of the package."""
+    return [example for example, _ in _drawings()]
+
+
+def _drawings() -> list[tuple[Example, list[str]]]:
+    """Every drawing with enough references, and the names of its emoji, the training target first."""
     entries = read_json("captions", DRAWINGS, "package/emoji.json")
     names = {_concept(one["hexcode"]): one for one in read_json("captions", NAMES, "package/en/data.json")}
     codes = _shortcodes()
     common = Counter(keyword for one in names.values() for keyword in set(one.get("tags", [])))
     drawings = read_files("captions", DRAWINGS, "package/img/google/64/")
     seen = {drawings.get(entry["image"]) for entry in entries if not is_query_concept(entry["unified"])}
-    examples = []
+    found = []
     for entry in entries:
         concept = _concept(entry["unified"])
         if entry["category"] in LEFT_OUT or concept not in names or entry["image"] not in drawings:
@@ -109,11 +132,12 @@ def _examples() -> list[Example]:
         others = [entry["name"], *entry["short_names"], *codes.get(concept, [])]
         # A keyword of many emoji describes ("animal"); a rare one is more often slang.
         keywords = sorted(names[concept].get("tags", []), key=lambda keyword: (-common[keyword], keyword))
-        found = references(names[concept]["label"], others, keywords)
-        if len(found) >= FEWEST_REFERENCES:
+        answers = references(names[concept]["label"], others, keywords)
+        if len(answers) >= FEWEST_REFERENCES:
             images, meta = [drawings[entry["image"]]], {"category": entry["category"]}
-            examples.append(Example(f"captions/{concept}", images, QUESTION, found, meta))
-    return examples
+            example = Example(f"captions/{concept}", images, QUESTION, answers, meta)
+            found.append((example, plain_names(names[concept]["label"], others)))
+    return found
 
 
 def references(label: str, others: Sequence[str], keywords: Sequence[str]) -> list[str]:
@@ -124,16 +148,27 @@ def references(label: str, others: Sequence[str], keywords: Sequence[str]) -> li
         others: Further names, the first ones are taken.
         keywords: What else describes it, the best first; those that say no more than the label are passed over.
     """
-    label = _plain(label)
-    others, keywords = ([_plain(text) for text in texts] for texts in (others, keywords))
-    if not re.search("[0-9]", label):  # then a number only tells one code from another ("whale2") or is slang ("143")
-        others, keywords = ([text for text in texts if not re.search("[0-9]", text)] for texts in (others, keywords))
-    found = list(dict.fromkeys([label, *others]))[:MOST_NAMES]
+    found = plain_names(label, others)
+    label, keywords = _plain(label), _without_codes(label, keywords)
     beyond = [text for text in keywords if not set(text.split()) <= set(label.split())]
     if beyond:
         described = " ".join(beyond[:MOST_KEYWORDS])
         found += [f"{label} {described}", described]
     return [caption for caption in dict.fromkeys(found) if caption]
+
+
+def plain_names(label: str, others: Sequence[str]) -> list[str]:
+    """Return the first names of one emoji in plain words, its label first, none twice."""
+    return list(dict.fromkeys([_plain(label), *_without_codes(label, others)]))[:MOST_NAMES]
+
+
+def _without_codes(label: str, texts: Sequence[str]) -> list[str]:
+    """Bring names or keywords into plain words; with numbers only where the label has one.
+
+    Elsewhere a number only tells one code from another ("whale2") or is slang ("143").
+    """
+    plain = [_plain(text) for text in texts]
+    return plain if re.search("[0-9]", _plain(label)) else [text for text in plain if not re.search("[0-9]", text)]
 
 
 def _plain(text: str) -> str:

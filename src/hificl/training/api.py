@@ -18,6 +18,7 @@ from hificl.errors import InputError
 from hificl.methods import METHODS
 from hificl.methods.fitting import Fitting
 from hificl.run import Run, load
+from hificl.training.arguments import training_arguments
 from hificl.training.finished import count_trainable
 from hificl.training.fit import fit
 from hificl.training.holdout import split_holdout
@@ -27,7 +28,7 @@ from hificl.training.request import Request, resolve
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.training.session import Session
-from hificl.training.trainer import scale_parameters, training_arguments
+from hificl.training.trainer import scale_parameters
 
 
 def train(

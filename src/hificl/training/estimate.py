@@ -114,7 +114,7 @@ def plan(
         held_out=len(held),
         tokens={"min": min(lengths), "mean": sum(lengths) / len(lengths), "max": max(lengths)},
         steps=steps,
-        memory_bytes=_memory(backbone, trainable, max(lengths) * request.recipe.micro_batch_size),
+        memory_bytes=_memory(backbone, trainable, max(lengths), request.recipe),
         recipe=request.recipe,
     )
 
@@ -129,10 +129,12 @@ def _targets(model: nn.Module) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _memory(backbone: Backbone, trainable: int, tokens: int) -> int:
+def _memory(backbone: Backbone, trainable: int, longest: int, recipe: Recipe) -> int:
     """Weights as they are; adapter, gradient and two moments in float32; activations; logits of the answers aside."""
     weights = sum(parameter.numel() * parameter.element_size() for parameter in backbone.model.parameters())
     text = backbone.text_config
-    element = backbone.model.dtype.itemsize
-    activations = tokens * text.num_hidden_layers * text.hidden_size * ACTIVATIONS_PER_TOKEN * element
-    return weights + 16 * trainable + activations
+    layers = text.num_hidden_layers
+    # A layer that is computed again keeps its input alone, and one layer at a time is there in full.
+    kept = layers + ACTIVATIONS_PER_TOKEN if recipe.gradient_checkpointing else layers * ACTIVATIONS_PER_TOKEN
+    tokens = longest * recipe.micro_batch_size
+    return weights + 16 * trainable + tokens * text.hidden_size * kept * backbone.model.dtype.itemsize

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from hificl.backbones import Backbone
 from hificl.backbones.image_settings import image_settings
 from hificl.data import Example, ImageCell, ImageSource
 from hificl.records import content_hash
+from hificl.training.recipes import Recipe
 from hificl.training.request import Request
 
 SAMPLED_VALUES = 16
 """Values of each base tensor that enter its fingerprint."""
+
+ADDED = ("group_by_length", "gradient_checkpointing", "compile")
+"""Fields of the recipe that no run had at first. With its default value such a field changes nothing, and is left out:
+a run from before is the same run."""
 
 
 def run_identity(
@@ -39,13 +45,19 @@ def run_identity(
         "task": task,
         "method": request.method,
         "peft": peft_values(request.config),
-        "recipe": request.recipe_values,
+        "recipe": _recipe_values(request),
         "seed": seed,
         "processes": processes,
         "backbone": {"name": backbone.name, "revision": backbone.revision, **backbone_values(backbone)},
         "data": {"examples": len(examples), "hash": content_hash([_example_values(example) for example in examples])},
         **({"source": dict(source)} if source is not None else {}),
     }
+
+
+def _recipe_values(request: Request) -> dict[str, Any]:
+    plain = asdict(Recipe())
+    values = request.recipe_values.items()
+    return {name: value for name, value in values if name not in ADDED or value != plain[name]}
 
 
 def backbone_values(backbone: Backbone) -> dict[str, Any]:

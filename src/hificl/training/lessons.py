@@ -13,8 +13,10 @@ from torch.utils.data import Dataset
 from hificl.backbones import Backbone, Encoded, encode
 from hificl.data import Example, choose_demonstrations
 from hificl.training.alignment import aligned_tokens, query_start
+from hificl.training.aside import with_aside
+from hificl.training.order import visiting_order
 from hificl.training.recipes import Recipe
-from hificl.training.samples import Batches, EncodedExamples, Visits, visiting_order
+from hificl.training.samples import Batches, EncodedExamples, Visits
 
 TEACHER_TOKENS = 1024
 """Tokens that a teacher on a CPU reads at a time: longer batches fall out of the caches and take a quarter longer."""
@@ -101,7 +103,14 @@ def visits_of(encoded: EncodedExamples, recipe: Recipe, steps: int, seed: int) -
         InputError: See :class:`Lessons`.
     """
     order_seed = seed if recipe.order_seed is None else recipe.order_seed
-    order = visiting_order(len(encoded), steps * recipe.batch_size, order_seed, recipe.reshuffle)
+    order = visiting_order(
+        len(encoded),
+        steps * recipe.batch_size,
+        order_seed,
+        recipe.reshuffle,
+        lengths=encoded.lengths if recipe.group_by_length else None,
+        micro_batch_size=recipe.micro_batch_size,
+    )
     visits = Visits(encoded, order)
     if not recipe.needs_lessons:
         return visits
@@ -125,9 +134,9 @@ class LessonBatches:
     def __call__(self, lessons: Sequence[Lesson]) -> dict[str, Any]:
         """Return the batch of the student with its lesson.
 
-        It holds ``rows`` [batch length] bool, True on query, answer and end tokens; ``tokens`` [rows], how many of them
-        the sample of a row has; and ``teachers``, the batches of the teacher in the order of the samples, each with
-        ``rows`` of its own and its ``labels``.
+        It holds ``rows`` [rows 2], sample and position of query, answer and end tokens; ``tokens`` [rows], how many of
+        them the sample of a row has; and ``teachers``, the batches of the teacher in the order of the samples, each
+        with ``rows`` of its own, its ``labels``, and what lies aside.
         """
         batch: dict[str, Any] = self.students([lesson.student for lesson in lessons])
         counts = torch.tensor([lesson.tokens for lesson in lessons])
@@ -141,7 +150,7 @@ class LessonBatches:
     def _teacher(self, lessons: Sequence[Lesson]) -> dict[str, Any]:
         batch: dict[str, Any] = self.teachers([lesson.teacher for lesson in lessons if lesson.teacher is not None])
         counts = torch.tensor([lesson.tokens for lesson in lessons])
-        return {**batch, "rows": _last(counts, batch["input_ids"].shape[1])}
+        return {**with_aside(batch), "rows": _last(counts, batch["input_ids"].shape[1])}
 
     def _parts(self, lessons: Sequence[Lesson]) -> list[Sequence[Lesson]]:
         lengths = [lesson.teacher.length for lesson in lessons if lesson.teacher is not None]
@@ -152,5 +161,5 @@ class LessonBatches:
 
 
 def _last(counts: Tensor, length: int) -> Tensor:
-    """Mark the last ``counts`` places of rows of this length: the batches are padded on the left."""
-    return torch.arange(length) >= length - counts[:, None]
+    """Return sample and position of the last ``counts`` places of rows of this length, padded on the left."""
+    return (torch.arange(length) >= length - counts[:, None]).nonzero()

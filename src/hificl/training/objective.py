@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from hificl.backbones import Backbone
+from hificl.training.aside import take_aside
 from hificl.training.distillation import answer_kl, layer_cosine, layer_mse, synergy
 from hificl.training.lessons import LESSON
 from hificl.training.loss import answer_loss, answer_rows
 from hificl.training.recipes import Recipe
-from hificl.training.teacher import Taught, Teacher, recorded
+from hificl.training.recording import Recording
+from hificl.training.teacher import Taught, Teacher
 from hificl.tuner import find_places
 
 LAYER_LOSSES = {"mse": layer_mse, "cosine": layer_cosine}
@@ -36,26 +38,27 @@ class Objective:
 
     def __init__(self, backbone: Backbone, model: nn.Module, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.model = model
         self.teacher = Teacher(backbone, recipe.teacher) if recipe.teacher else None
         self.compares_layers = recipe.teacher in LAYER_LOSSES
         self.ties_branches = recipe.synergy_weight > 0
-        self.feed_forward = find_places(model, "mlp_output") if self.compares_layers or self.ties_branches else []
-        self.attention = find_places(model, "attention_output") if self.ties_branches else []
+        watched = find_places(model, "mlp_output") if self.compares_layers or self.ties_branches else []
+        self.feed_forward = Recording(model, watched)
+        self.attention = Recording(model, find_places(model, "attention_output") if self.ties_branches else [])
         self.taught: Taught | None = None
         self.tokens: Tensor | None = None
-        self.seen: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self.places: Tensor | None = None
 
     @contextmanager
     def following(
         self, inputs: dict[str, Any], autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     ) -> Iterator[None]:
-        """Ask the teacher, then watch the student's forward, which is to run inside.
+        """Ask the teacher, then watch the student's forward, which is to run inside with its backward pass.
 
         Args:
             inputs: The batch; what is no argument of the model is taken out.
             autocast: The precision in which the student runs.
         """
+        self.places = take_aside(inputs)
         lesson: Mapping[str, Any] | None = inputs.pop(LESSON, None)
         if lesson is None:
             yield
@@ -64,33 +67,36 @@ class Objective:
             with autocast():
                 self.taught = self.teacher(lesson["teachers"])
         self.tokens = lesson["tokens"]
-        rows = lesson["rows"]
-        with recorded(self.model, self.feed_forward, rows) as mlp, recorded(self.model, self.attention, rows) as heads:
-            self.seen = (heads, mlp)
+        with self.feed_forward.at(lesson["rows"]), self.attention.at(lesson["rows"]):
             try:
                 yield
             finally:
-                self.taught, self.tokens, self.seen = None, None, ([], [])
+                self.taught, self.tokens = None, None
 
     def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """Return the loss of the micro batch whose forward was followed; the arguments are those of ``answer_loss``."""
         parts = []
         if self.recipe.answer_weight > 0:
-            parts.append(self.recipe.answer_weight * answer_loss(outputs, labels, num_items_in_batch))
+            parts.append(self.recipe.answer_weight * answer_loss(outputs, labels, num_items_in_batch, self.places))
         if self.taught is not None:
             parts.append(self.recipe.teacher_weight * self._taught(outputs, labels, num_items_in_batch))
         if self.ties_branches:
             share = labels.shape[0] / self.recipe.batch_size
-            parts.append(self.recipe.synergy_weight * share * synergy(*self.seen))
+            parts.append(self.recipe.synergy_weight * share * synergy(self.attention.kept, self.feed_forward.kept))
         return torch.stack(parts).sum() if len(parts) > 1 else parts[0]
 
     def _taught(self, outputs: Any, labels: Tensor, items: Tensor | int | None) -> Tensor:
         assert self.taught is not None
         assert self.tokens is not None
         if self.taught.logits is not None:
-            logits, targets = answer_rows(outputs, labels)
+            logits, targets = answer_rows(outputs, labels, self.places)
             divisor = len(targets) if items is None else items
             return answer_kl(logits, self.taught.logits) / torch.as_tensor(divisor, device=logits.device)
-        student = self.seen[1]
+        student = self.feed_forward.kept
         weights = 1.0 / self.tokens.to(student[0].dtype)
         return LAYER_LOSSES[self.recipe.teacher or ""](student, self.taught.states, weights) / self.recipe.batch_size
+
+    def close(self) -> None:
+        """Take what watches the student off it."""
+        self.feed_forward.remove()
+        self.attention.remove()

@@ -97,6 +97,17 @@ class Recipe:
     scale_learning_rate: float | None = None
     """Peak learning rate of the parameters whose name contains "scale"; None: that of all."""
 
+    group_by_length: bool = False
+    """Put examples of similar length into one micro batch, so that little of it is padding; see ``order.grouped``."""
+
+    gradient_checkpointing: bool = False
+    """Compute each layer of the text decoder again in the backward pass instead of keeping what is inside it: less
+    memory, a step takes at least half as long again. Gradients stay the same up to rounding."""
+
+    compile: bool = False
+    """Compile the layers of the text decoder with ``torch.compile``: the first steps take longer, the others less.
+    Results stay the same up to rounding."""
+
     metric: str = "exact_match"
     """Metric by which a fitted method chooses its layer or heads, a name in ``hificl.metrics.METRICS``."""
 

@@ -57,7 +57,7 @@ class Visits(Dataset[Encoded]):
     """What the Trainer's one long epoch visits: position i is the i-th example that the run sees.
 
     Epochs follow each other without a gap, so that every optimiser step has the full effective batch, whatever the
-    number of examples, and the same one on one process or several.
+    number of examples, and the same one on one process or several, cut into the same micro batches.
     """
 
     def __init__(self, encoded: EncodedExamples, order: Sequence[int]) -> None:
@@ -69,17 +69,6 @@ class Visits(Dataset[Encoded]):
 
     def __getitem__(self, position: int) -> Encoded:
         return self.encoded[self.order[position]]
-
-
-def visiting_order(examples: int, visits: int, seed: int, reshuffle: bool) -> list[int]:
-    """Return which example each visit sees: seeded permutations one after the other, or one permutation repeated."""
-    order: list[int] = []
-    epoch = 0
-    while len(order) < visits:
-        generator = torch.Generator().manual_seed(seed + epoch if reshuffle else seed)
-        order += torch.randperm(examples, generator=generator).tolist()
-        epoch += 1
-    return order[:visits]
 
 
 class Batches:

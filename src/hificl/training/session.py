@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +21,14 @@ from hificl.adapters.stored import WEIGHTS, read_tensors
 from hificl.backbones import Backbone
 from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
+from hificl.training.compiled_layers import compiled_layers
 from hificl.training.finished import count_stored, count_trainable, write_finished
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
 from hificl.training.lessons import TEACHER_TOKENS, LessonBatches, Lessons
 from hificl.training.loss import keeps_some_logits, takes_argument
 from hificl.training.objective import Objective
+from hificl.training.recomputed_layers import recomputed_layers
 from hificl.training.request import Request
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import Batches, EncodedExamples, Visits
@@ -94,21 +97,35 @@ class Session:
         if last is None or not self._is_over(last, history):
             objective = Objective(self.backbone, self.model, self.request.recipe)
             trainer = self._trainer(objective, seconds)
-            seeing = [self.model, *([objective.teacher.model] if objective.teacher else [])]
-            try:
-                with base_in_evaluation_mode(self.model), remembered_vision_features(*seeing) as features:
-                    trainer.train(resume_from_checkpoint=str(last) if last else None)
-            except torch.OutOfMemoryError as error:
-                raise RunError(
-                    f"step {trainer.state.global_step + 1}: out of GPU memory with micro_batch_size "
-                    f"{self.request.recipe.micro_batch_size}; lower it (batch_size stays), or use smaller images."
-                ) from error
+            features = self._steps(trainer, objective, last)
             history, seconds, last = trainer.state.log_history, trainer.seconds, None
         best = best_step(history)
         chosen = last if best is None else self.folder.checkpoints / f"{checkpoints.PREFIX}{best}"
         if chosen is not None:
             set_peft_model_state_dict(self.model, read_tensors(chosen / WEIGHTS))
         return Outcome(history, features, seconds, prepared)
+
+    def _steps(self, trainer: AnswerTrainer, objective: Objective, last: Path | None) -> FeatureCounts:
+        """Let the Trainer take its steps, with all that holds meanwhile."""
+        recipe = self.request.recipe
+        seeing = [self.model, *([objective.teacher.model] if objective.teacher else [])]
+        with ExitStack() as meanwhile:
+            meanwhile.callback(objective.close)
+            meanwhile.enter_context(base_in_evaluation_mode(self.model))
+            features = meanwhile.enter_context(remembered_vision_features(*seeing))
+            if recipe.compile:
+                meanwhile.enter_context(compiled_layers(self.model))
+            if recipe.gradient_checkpointing:
+                meanwhile.enter_context(recomputed_layers(self.model))
+            try:
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
+            except torch.OutOfMemoryError as error:
+                raise RunError(
+                    f"step {trainer.state.global_step + 1}: out of GPU memory with micro_batch_size "
+                    f"{recipe.micro_batch_size}; lower it (batch_size stays), set gradient_checkpointing=True, or use "
+                    "smaller images."
+                ) from error
+        return features
 
     def _prepared(self, last: Path | None, seconds: float) -> tuple[Mapping[str, Any] | None, float]:
         """Prepare a fresh adapter; a resumed one has its buffers in the checkpoint, and its report lies beside it.

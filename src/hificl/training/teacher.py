@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hificl.adapters.shared_weights import with_shared_weights
-from hificl.attention.kernels import wide
 from hificl.backbones import Backbone
+from hificl.training.aside import take_aside
 from hificl.training.loss import answer_rows
-from hificl.tuner import Place, find_places, on_place
+from hificl.training.recording import Recording
+from hificl.tuner import find_places
 
 
 class Taught(NamedTuple):
@@ -40,7 +40,8 @@ class Teacher:
     def __init__(self, backbone: Backbone, compares: str) -> None:
         self.model = with_shared_weights(backbone.model).eval()
         self.reads_logits = compares == "kl"
-        self.places = [] if self.reads_logits else find_places(self.model, "mlp_output")
+        places = [] if self.reads_logits else find_places(self.model, "mlp_output")
+        self.recording = Recording(self.model, places)
 
     @torch.no_grad()
     def __call__(self, batches: Sequence[Mapping[str, Any]]) -> Taught:
@@ -53,35 +54,11 @@ class Teacher:
         logits: list[Tensor] = []
         for batch in batches:
             inputs = {name: value for name, value in batch.items() if name not in ("rows", "labels")}
-            with recorded(self.model, self.places, batch["rows"]) as seen:
+            places = take_aside(inputs)
+            with self.recording.at(batch["rows"]):
                 outputs = self.model(**inputs)
-            states.append(seen)
+                states.append(self.recording.kept)
             if self.reads_logits:
-                logits.append(answer_rows(outputs, batch["labels"])[0])
+                logits.append(answer_rows(outputs, batch["labels"], places)[0])
         joined = [torch.cat(layer) for layer in zip(*states, strict=True)]
         return Taught(joined, torch.cat(logits) if logits else None)
-
-
-@contextmanager
-def recorded(model: nn.Module, places: Sequence[Place], rows: Tensor) -> Iterator[list[Tensor]]:
-    """Record activations at some rows of the forward inside, after everything that adapters do there.
-
-    Args:
-        model: The model that runs.
-        places: Where; each with activations [batch length hidden].
-        rows: [batch length] bool.
-
-    Yields:
-        A list that the forward fills, one tensor [rows hidden] per place, in the order in which they run.
-    """
-    seen: list[Tensor] = []
-
-    def keep(activation: Tensor) -> None:
-        seen.append(wide(activation[rows]))
-
-    handles = [on_place(model, place, keep) for place in places]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

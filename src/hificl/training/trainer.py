@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,18 @@ import torch
 from accelerate import PartialState
 from peft import PeftModel
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from hificl.errors import HificlError, InputError, RunError
+from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
+from hificl.training.aside import AsideBatches, take_aside, with_aside
 from hificl.training.holdout import LOSS, best_step
 from hificl.training.lessons import LessonBatches, Lessons
 from hificl.training.loss import IGNORED, answer_loss
 from hificl.training.objective import Objective
 from hificl.training.progress import Progress
-from hificl.training.recipes import Recipe
 from hificl.training.samples import Batches, EncodedExamples, Visits
 
 
@@ -60,7 +62,7 @@ class AnswerTrainer(Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=collator,
+            data_collator=AsideBatches(collator),
             train_dataset=visits,
             compute_loss_func=objective,
             callbacks=[Progress(), *(callbacks or [])],
@@ -76,6 +78,7 @@ class AnswerTrainer(Trainer):
         self.held_out_collator = held_out_collator
         self.scale_learning_rate = scale_learning_rate
         self.seconds_before = seconds_before
+        self.until_gradients = ExitStack()
         self.started = time.monotonic()
 
     @property
@@ -83,10 +86,15 @@ class AnswerTrainer(Trainer):
         """Seconds of training so far, over all sessions of the run."""
         return self.seconds_before + time.monotonic() - self.started
 
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Take the gradient of a micro batch; its forward is watched to the end, for layers may run again."""
+        with ExitStack() as self.until_gradients:
+            return super().training_step(*args, **kwargs)
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return the loss of a micro batch; the teacher, if any, has run before the student does."""
-        with self.training_objective.following(inputs, self.accelerator.autocast):
-            return super().compute_loss(model, inputs, *args, **kwargs)
+        self.until_gradients.enter_context(self.training_objective.following(inputs, self.accelerator.autocast))
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return AdamW, in which scales have a group with a learning rate of their own where one was given."""
@@ -101,24 +109,40 @@ class AnswerTrainer(Trainer):
                     optimizer.add_param_group({**group, "params": own, "lr": self.scale_learning_rate})
         return optimizer
 
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """Log before anything is saved or measured: what is not a number is noticed, and no interval is cut."""
+        wanted = self.control.should_save or self.control.should_evaluate
+        self.control.should_log = self.control.should_log or wanted
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Refuse a loss or gradient that is not a number before anything of its step is saved.
+        """Refuse a loss or gradient that is not a number before anything of its steps is saved.
 
         Raises:
-            RunError: with the step and the learning rate.
+            RunError: with the steps since the last log and the learning rate.
         """
         for name in ("loss", "grad_norm"):
             value = logs.get(name, 0.0)
             if not math.isfinite(value):
-                what = "loss" if name == "loss" else "gradient norm"
-                # Before the first step is taken the learning rate has had no part in it.
-                remedy = "check the weights of the base" if self.state.global_step == 1 else "lower learning_rate"
-                raise RunError(
-                    f"step {self.state.global_step}: the {what} is {value} at learning rate "
-                    f"{logs['learning_rate']:.3g}; {remedy}, or load the backbone with dtype float32. "
-                    "Nothing of this step was saved."
-                )
+                raise RunError(self._not_a_number("loss" if name == "loss" else "gradient norm", value, logs))
         super().log(logs, start_time)
+
+    def _not_a_number(self, what: str, value: float, logs: Mapping[str, float]) -> str:
+        last = self.state.global_step
+        first = last if what == "gradient norm" else self._last_logged() + 1
+        place, saved = (f"step {last}", "this step") if first == last else (f"steps {first} to {last}", "these steps")
+        # Before the first step is taken the learning rate has had no part in it.
+        remedy = "check the weights of the base" if first == 1 else "lower learning_rate"
+        if first == 1 and last > 1:
+            remedy += ", lower learning_rate"
+        return (
+            f"{place}: the {what} is {value} at learning rate {logs['learning_rate']:.3g}; {remedy}, or load the "
+            f"backbone with dtype float32. Nothing of {saved} was saved."
+        )
+
+    def _last_logged(self) -> int:
+        """Return the last step that a loss was logged for, in this session or an earlier one."""
+        return max((int(entry["step"]) for entry in self.state.log_history if "loss" in entry), default=0)
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -126,14 +150,20 @@ class AnswerTrainer(Trainer):
         assert self.held_out is not None
         assert self.held_out_collator is not None
         model = self.adapted.eval()
-        total, items = 0.0, 0
+        # Read at the end only: a GPU is to be waited for once.
+        losses: list[Tensor] = []
+        items = 0
         size = self.args.per_device_train_batch_size
         for start in range(0, len(self.held_out), size):
             encoded = [self.held_out[index] for index in range(start, min(start + size, len(self.held_out)))]
-            inputs = self._prepare_inputs(self.held_out_collator(encoded))
-            labels = inputs.pop("labels")
-            total += float(answer_loss(model(**inputs), labels, 1))
-            items += int((labels != IGNORED).sum())
+            batch: dict[str, Any] = self.held_out_collator(encoded)
+            items += int(batch["labels"].ne(IGNORED).sum())
+            inputs = self._prepare_inputs(with_aside(batch))
+            labels, places = inputs.pop("labels"), take_aside(inputs)
+            losses.append(answer_loss(model(**inputs), labels, 1, places))
+        total = 0.0
+        for loss in losses:
+            total += float(loss)
         metrics = {LOSS: total / items}
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -183,47 +213,3 @@ class AnswerTrainer(Trainer):
 def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Return the trained parameters whose name contains "scale"."""
     return [one for name, one in model.named_parameters() if one.requires_grad and "scale" in name]
-
-
-def training_arguments(recipe: Recipe, steps: int, seed: int, folder: Path, device: torch.device) -> TrainingArguments:
-    """Return the Trainer's arguments for a recipe; ``folder`` is where checkpoints go.
-
-    Raises:
-        InputError: ``batch_size`` cannot be divided over the processes.
-    """
-    cuda = device.type == "cuda"
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=recipe.micro_batch_size,
-        max_steps=steps,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.clip_norm,
-        warmup_steps=math.ceil(recipe.warmup * steps),
-        lr_scheduler_type="cosine",
-        optim="adamw_torch",
-        seed=seed,
-        data_seed=seed,
-        bf16=cuda and torch.cuda.is_bf16_supported(),
-        use_cpu=device.type == "cpu",
-        save_strategy="steps",
-        save_steps=recipe.checkpoint_steps,
-        # Every step is logged: a log interval that a checkpoint cuts would not resume to the same numbers.
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        dataloader_pin_memory=cuda,
-    )
-    processes = arguments.world_size
-    if recipe.batch_size % (recipe.micro_batch_size * processes):
-        raise InputError(
-            f"recipe: batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size} "
-            f"times {processes} processes; change one of them."
-        )
-    arguments.gradient_accumulation_steps = recipe.batch_size // (recipe.micro_batch_size * processes)
-    # One process, one device: several visible GPUs would otherwise be used through DataParallel.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments

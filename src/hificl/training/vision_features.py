@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hificl.training.aside import on_cpu
 from hificl.training.feature_calls import Call, join_outputs, outputs_to_keep, split_call
 
 METHOD = "get_image_features"
@@ -70,22 +71,25 @@ class FeatureMemo:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the method returns, from memory where possible."""
-        calls = None if self.refused else split_call(args, kwargs)
-        outputs = None if calls is None else self._collect(calls)
+        # Looked up by what came from the CPU: to read pixels back from a GPU is to wait for it at every step.
+        near = tuple(map(_read, args)), {name: _read(value) for name, value in kwargs.items()}
+        named = None if self.refused else split_call(*near)
+        outputs = None if named is None else self._collect([_key(call) for call in named], args, kwargs)
         joined = None if outputs is None else join_outputs(outputs)
         if joined is None:
             self.counts.passed_through += 1
             return self.compute(*args, **kwargs)
         return joined
 
-    def _collect(self, calls: list[Call]) -> list[Any] | None:
+    def _collect(self, keys: list[bytes], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
         """Return the output of each item, or None as soon as one is not understood."""
+        missing = any(key not in self.stored for key in keys)
+        calls = split_call(args, kwargs) if missing else None
         outputs = []
-        for call in calls:
-            key = _key(call)
+        for place, key in enumerate(keys):
             if key in self.stored:
                 self.counts.reused += 1
-            output = self.stored[key] if key in self.stored else self._compute(key, call)
+            output = self.stored[key] if calls is None or key in self.stored else self._compute(key, calls[place])
             if output is None:
                 return None
             outputs.append(output)
@@ -146,6 +150,11 @@ def _owner(model: nn.Module) -> nn.Module | None:
     return found[-1] if found else None
 
 
+def _read(value: Any) -> Any:
+    """Return an argument with its contents at hand."""
+    return on_cpu(value) if isinstance(value, Tensor) else value
+
+
 def _key(call: Call) -> bytes:
     """Hash everything the features depend on: every tensor with dtype and shape, and the other arguments."""
     digest = hashlib.blake2b(digest_size=24)
@@ -153,7 +162,7 @@ def _key(call: Call) -> bytes:
         digest.update(f"|{name}=".encode())
         if isinstance(value, Tensor):
             digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         else:
             digest.update(repr(value).encode())
     return digest.digest()

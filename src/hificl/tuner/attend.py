@@ -6,8 +6,6 @@ that function does (a soft cap, sinks, a position bias, dropout, returned weight
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,20 +17,22 @@ from torch.utils.weak import WeakIdKeyDictionary
 from hificl.attention.autocast import as_under_autocast
 from hificl.attention.masks import additive_mask, rows_without_keys
 from hificl.attention.mixture import virtual_mixture
+from hificl.attention.notice import say_once
 from hificl.attention.operator import joint_attention
 from hificl.attention.virtual import virtual_attention
 from hificl.errors import InputError
 from hificl.tuner.pairs import Pairs
+from hificl.tuner.seen import Seen
 
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
-# Keywords of transformers that the SDPA function reads in its own way or that do not touch attention.
+# Keywords of transformers that do not touch attention, or that the caller of attend() has put into what is seen.
 KNOWN = frozenset(
     (
         *("scaling", "is_causal", "sliding_window", "position_ids", "position_embeddings", "cache_position"),
         *("past_key_values", "past_key_value", "use_cache", "layer_idx", "logits_to_keep", "num_items_in_batch"),
         *("output_attentions", "output_hidden_states", "return_dict", "token_type_ids", "mm_token_type_ids"),
-        *("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k"),
+        *("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "deterministic", "kernel_options"),
     )
 )
 
@@ -67,49 +67,46 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    seen: Seen,
     keywords: Mapping[str, Any],
     *,
-    eager: bool,
+    eager: str | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Compute attention over virtual pairs and real keys.
 
     Args:
-        function: The module's own attention function.
+        function: Computes attention where the fused path cannot: the module's own function, or its eager one.
         module: What that function is to see as its module.
         pairs: The virtual pairs.
         query: [batch heads queries head_dim].
         key: [batch kv_heads keys head_dim].
         value: [batch kv_heads keys value_dim].
-        mask: About real keys, boolean or additive, [batch|1 heads|1 queries keys], or None.
-        keywords: What the module passes to its attention function besides.
-        eager: Whether ``function`` is the module's eager one, which returns weights (n more columns, virtual first) and
-            takes no mask to mean that everything is visible.
+        seen: Which real keys are visible.
+        keywords: What the module passes to its attention function besides, without what ``seen`` says already.
+        eager: Why ``function`` is to compute this in any case; it then returns weights (n more columns, virtual first).
 
     Returns:
         Output [batch queries heads value_dim] and the weights, if the function returns them.
     """
     if pairs.query_gain is not None:
-        return _with_gain(function, module, pairs, query, key, value, mask, keywords, eager=eager)
-    is_causal = False
-    if mask is None and not eager and query.shape[2] > 1:
-        told = keywords.get("is_causal")
-        is_causal = bool(getattr(module, "is_causal", True) if told is None else told)
-        if is_causal:  # as in transformers: without a mask, keys beyond the queries are unused slots of a static cache
-            key, value = key[:, :, : query.shape[2]], value[:, :, : query.shape[2]]
-    special = {name for name, told in keywords.items() if name not in KNOWN and _acts(told)}
-    if special:
-        _notice(special)
+        return _with_gain(function, module, pairs, query, key, value, seen, keywords, eager=eager)
+    special = _unknown(keywords)
     if pairs.additive or pairs.unmasked_mass:
-        return _mixture(module, pairs, query, key, value, mask, keywords, special, is_causal), None
-    if eager or special or (mask is not None and mask.requires_grad):
-        return _prepended(function, module, pairs, query, key, value, mask, keywords, is_causal)
-    return _fused(query, key, value, pairs, mask, keywords.get("scaling"), is_causal), None
+        return _mixture(module, pairs, query, key, value, seen, keywords, special), None
+    reason = eager
+    if seen.mask is not None and seen.mask.requires_grad:
+        reason = "the attention mask wants a gradient"
+    if special:
+        reason = f"attention is called with {', '.join(special)}, which the fused path does not know"
+    if reason is not None:
+        say_once(f"{reason}: virtual pairs are put in front of the real keys, which is exact but slower")
+        return _prepended(function, module, pairs, query, key, value, seen, keywords)
+    return _fused(query, key, value, pairs, seen, keywords.get("scaling")), None
 
 
 def _with_gain(
     function: AttentionFunction, module: Any, pairs: Pairs, query: Tensor, key: Tensor, value: Tensor, *rest: Any,
-    eager: bool,
+    eager: str | None,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
     """Attend with values that follow the query: the weighted gains come out of the same softmax, as further columns."""
     gain, width = pairs.query_gain, value.shape[-1]
@@ -121,24 +118,16 @@ def _with_gain(
     return output + (gain * query.transpose(1, 2)).to(output.dtype), weights
 
 
-@functools.cache
-def _log_once(names: tuple[str, ...]) -> None:
-    logging.getLogger("hificl").warning(
-        "attention is called with %s, which the fused path does not know: pairs are put in front of the real keys "
-        "instead, which is exact but slower",
-        ", ".join(names),
+def is_plain(pairs: Pairs, keywords: Mapping[str, Any]) -> bool:
+    """Say whether this is one softmax over pairs and real keys, with nothing that :func:`attend` does besides."""
+    return not (_unknown(keywords) or pairs.additive or pairs.unmasked_mass or pairs.query_gain is not None)
+
+
+def _unknown(keywords: Mapping[str, Any]) -> list[str]:
+    """Name what nobody told us about and could change attention: None, False and 0.0 switch things off."""
+    return sorted(
+        name for name, told in keywords.items() if name not in KNOWN and (isinstance(told, Tensor) or bool(told))
     )
-
-
-def _notice(special: set[str]) -> None:
-    """Say once per set of keywords that the slower path is taken."""
-    if not torch.compiler.is_compiling():
-        _log_once(tuple(sorted(special)))
-
-
-def _acts(told: Any) -> bool:
-    """Say whether a keyword that nobody told us about could change attention: None, False and 0.0 switch things off."""
-    return isinstance(told, Tensor) or bool(told)
 
 
 def _wide_pairs(pairs: Pairs, query: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +136,8 @@ def _wide_pairs(pairs: Pairs, query: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @as_under_autocast
-def _fused(
-    query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, mask: Tensor | None, scale: float | None, is_causal: bool
-) -> Tensor:
+def _fused(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, seen: Seen, scale: float | None) -> Tensor:
+    mask, is_causal = seen
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     if query.shape[-1] != value.shape[-1]:
         output = virtual_attention(
@@ -159,6 +147,7 @@ def _fused(
     else:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
         additive, empty = (None, None) if mask is None else prepare_mask(mask, key.shape[2], query.dtype)
+        empty = None if is_causal else empty  # what is empty is then another thing
         output = joint_attention(
             query, key, value, virtual_key, virtual_value, pairs.score_offset, additive, empty, False, is_causal, scale
         )
@@ -171,16 +160,19 @@ def _mixture(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    seen: Seen,
     keywords: Mapping[str, Any],
-    special: set[str],
-    is_causal: bool,
+    special: list[str],
 ) -> Tensor:
     if special:
         raise InputError(
             f"{module.site}: additive mixing (mixing='additive', MimIC) and compat='official' are not defined for "
-            f"attention with {', '.join(sorted(special))}; use HiFICL with mixing='softmax' and compat='exact'"
+            f"attention with {', '.join(special)}; use HiFICL with mixing='softmax' and compat='exact'"
         )
+    mask = None if seen.mask is None else seen.mask[..., : key.shape[2]]
+    if pairs.unmasked_mass and mask is not None:
+        written = _written(mask)
+        key, value, mask = key[:, :, :written], value[:, :, :written], mask[..., :written]
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     output = virtual_mixture(
         query,
@@ -188,9 +180,9 @@ def _mixture(
         value,
         virtual_key,
         virtual_value,
-        None if mask is None else mask[..., : key.shape[2]],
+        mask,
         keywords.get("scaling"),
-        is_causal=is_causal,
+        is_causal=seen.is_causal,
         score_offset=pairs.score_offset,
         additive=pairs.additive,
         unmasked_mass=pairs.unmasked_mass,
@@ -198,23 +190,34 @@ def _mixture(
     return output.transpose(1, 2).contiguous()
 
 
-def _extended_mask(pairs: Pairs, query: Tensor, keys: int, mask: Tensor | None, is_causal: bool) -> Tensor | None:
+def _written(mask: Tensor) -> int:
+    """Count the keys up to the last one that any query sees: those beyond are places of a static cache not yet written.
+
+    Only for the mass over all keys, masked ones included. A compiled graph has one shape and cannot cut: it raises.
+    """
+    visible = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    return int(visible.flatten(0, -2).any(dim=0).nonzero().max()) + 1
+
+
+def _extended_mask(pairs: Pairs, query: Tensor, keys: int, seen: Seen) -> Tensor | None:
     """Put a column per virtual pair before the mask: visible, minus the pair's offset."""
+    mask = None if seen.mask is None else seen.mask[..., :keys]
     virtual = pairs.key.shape[-2]
     lowest = torch.finfo(query.dtype).min
     queries = query.shape[2]
-    if mask is None and is_causal:
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)[None, None]
+    if seen.is_causal:
+        earlier = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)[None, None]
+        if mask is None:
+            mask = earlier
+        else:
+            mask = mask & earlier if mask.dtype == torch.bool else mask.masked_fill(~earlier, lowest)
     plain = not isinstance(pairs.score_offset, Tensor) and pairs.score_offset == 0.0
     if mask is None:
         if plain:
             return None
         mask = query.new_zeros(1, 1, 1, keys)
-    mask = mask[..., :keys]
-    if mask.dtype == torch.bool and plain:
-        return F.pad(mask, (virtual, 0), value=True)
-    if mask.dtype == torch.bool:
-        mask = torch.where(mask, 0.0, lowest)
+    if mask.dtype == torch.bool:  # the sum is what every function takes
+        mask = query.new_zeros(mask.shape).masked_fill(~mask, lowest)
     offset = torch.as_tensor(pairs.score_offset, dtype=query.dtype, device=query.device)
     columns = (-offset).clamp(min=lowest)
     shape = torch.broadcast_shapes((*mask.shape[:-1], virtual), columns.shape)
@@ -229,13 +232,12 @@ def _prepended(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    seen: Seen,
     keywords: Mapping[str, Any],
-    is_causal: bool,
 ) -> tuple[Tensor, Tensor | None]:
     batch, heads = query.shape[:2]
     groups, virtual = heads // key.shape[1], pairs.key.shape[-2]
-    extended = _extended_mask(pairs, query, key.shape[2], mask, is_causal)
+    extended = _extended_mask(pairs, query, key.shape[2], seen)
     keywords = dict(keywords)
     if isinstance(keywords.get("position_bias"), Tensor):
         keywords["position_bias"] = F.pad(keywords["position_bias"], (virtual, 0))

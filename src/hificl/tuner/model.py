@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from peft.tuners.tuners_utils import check_target_module_exists
 from torch import nn
 
 from hificl.errors import InputError
+from hificl.tuner.kept import KeptPairs
 from hificl.tuner.layer import HiFICLLayer
 from hificl.tuner.positions import install_positions, remove_positions
 from hificl.tuner.redirect import SIDECAR, redirect
@@ -29,6 +33,18 @@ class HiFICLModel(SidecarModel):
         "virtual key-value pairs cannot be merged into the weights: what they add depends on the query. Keep the "
         "adapter (it costs next to nothing), or call unload() to get the base model back."
     )
+
+    @property
+    def kept(self) -> KeptPairs:
+        """What all sidecars of this model share for the compiled steps of a generation."""
+        return self.__dict__.setdefault("_kept", KeptPairs())
+
+    @contextmanager
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> Iterator[None]:
+        """PEFT enters this for one forward or generate: that long pairs are kept. A traced call keeps none."""
+        keeping = nullcontext() if torch.compiler.is_compiling() else self.kept.open()
+        with keeping, super()._enable_peft_forward_hooks(*args, **kwargs):
+            yield
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -70,7 +86,7 @@ class HiFICLModel(SidecarModel):
                 "implementation, which an adapter changes; leave it out with exclude_modules"
             )
         if SIDECAR not in target._modules:
-            target.add_module(SIDECAR, HiFICLLayer(site).train(target.training))
+            target.add_module(SIDECAR, HiFICLLayer(site, self.kept).train(target.training))
             redirect(target)
         layer: Any = getattr(target, SIDECAR)
         layer.update_layer(adapter_name, peft_config, compute_device(target))

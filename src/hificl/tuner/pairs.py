@@ -136,23 +136,34 @@ def per_row(names: list[str], pairs_of: dict[str, Pairs]) -> Pairs | None:
     if most == 0:
         return None
     additive, unmasked_mass = _same_mixing(found)
-    first = found[0]
 
     def longer(matrix: Tensor) -> Tensor:
-        return nn.functional.pad(matrix, (0, 0, 0, most - matrix.shape[1]))
+        missing = most - matrix.shape[1]
+        return nn.functional.pad(matrix, (0, 0, 0, missing)) if missing else matrix
 
-    def offsets_of(pairs: Pairs) -> Tensor:
-        return nn.functional.pad(_offset_row(pairs), (0, most - pairs.key.shape[1]), value=torch.inf)
-
-    keys = [longer(pairs.key) for pairs in found] + [torch.zeros_like(longer(first.key))]
-    values = [longer(pairs.value) for pairs in found] + [torch.zeros_like(longer(first.value))]
-    offsets = [offsets_of(pairs) for pairs in found] + [torch.full_like(offsets_of(first), torch.inf)]
     index = {name: position for position, name in enumerate(pairs_of)}
-    rows = torch.tensor([index.get(name, len(found)) for name in names], device=first.key.device)
-    key, value, offset = (torch.stack(part).index_select(0, rows) for part in (keys, values, offsets))
+    places = [index.get(name, len(found)) for name in names]
+    rows = torch.tensor(places, device=found[0].key.device)
+
+    def of_rows(parts: list[Tensor]) -> Tensor:
+        if len(found) in places:
+            parts = [*parts, torch.zeros_like(parts[0])]
+        return torch.stack(parts).index_select(0, rows)
+
+    key = of_rows([longer(pairs.key) for pairs in found])
+    value = of_rows([longer(pairs.value) for pairs in found])
     gains = _gains(found)
-    if gains is None:
-        return Pairs(key, value, offset, additive, unmasked_mass)
-    gains = [longer(gain) for gain in gains]
-    gain = torch.stack([*gains, torch.zeros_like(gains[0])]).index_select(0, rows)
+    gain = None if gains is None else of_rows([longer(one) for one in gains])
+    offset: float | Tensor = found[0].score_offset
+    if len(found) in places or any(
+        isinstance(pairs.score_offset, Tensor) or pairs.score_offset != offset or pairs.key.shape[1] != most
+        for pairs in found
+    ):
+        offset = _offsets_of_rows(found, rows, most)
     return Pairs(key, value, offset, additive, unmasked_mass, gain)
+
+
+def _offsets_of_rows(found: list[Pairs], rows: Tensor, most: int) -> Tensor:
+    """Return the offsets as [batch heads 1 virtual]; what a row lacks is taken away by infinite ones."""
+    parts = [nn.functional.pad(_offset_row(pairs), (0, most - pairs.key.shape[1]), value=torch.inf) for pairs in found]
+    return torch.stack([*parts, torch.full_like(parts[0], torch.inf)]).index_select(0, rows)

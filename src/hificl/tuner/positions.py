@@ -55,7 +55,8 @@ class MaskDerivedPositions:
         if visible is None or tokens is None:
             return None
         padding = visible.long().argmax(dim=1, keepdim=True)
-        if not torch.compiler.is_compiling() and not padding.any():
+        # Traced code cannot ask, and on a GPU asking is waiting for it at every forward.
+        if not torch.compiler.is_compiling() and visible.device.type == "cpu" and not padding.any():
             return None  # whatever the model counts by itself (from 2, in some families) is right
         if told is None:
             keys = visible.shape[1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class Prefill:
@@ -20,9 +21,23 @@ class Prefill:
         self.is_prefill = True
 
     def __call__(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take the note."""
+        """Take the note.
+
+        The length of a static cache is a tensor, which a compiled graph cannot read: there a forward of one token
+        counts as a later step. Generation compiles no other.
+        """
         cache = args[self.place] if len(args) > self.place else kwargs.get("past_key_values")
-        self.is_prefill = cache is None or int(cache.get_seq_length()) == 0
+        length = 0 if cache is None else cache.get_seq_length()
+        if isinstance(length, Tensor) and torch.compiler.is_compiling():
+            self.is_prefill = _tokens(args, kwargs) > 1
+        else:
+            self.is_prefill = int(length) == 0
+
+
+def _tokens(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Return how many tokens a forward reads."""
+    given = (*args[:1], kwargs.get("input_ids"), kwargs.get("inputs_embeds"))
+    return next((int(one.shape[1]) for one in given if one is not None), 0)
 
 
 def install_prefill(decoder: nn.Module) -> Prefill:

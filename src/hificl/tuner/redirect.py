@@ -19,7 +19,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterf
 
 from hificl.errors import InputError
 from hificl.tuner.attend import AttentionFunction, attend
+from hificl.tuner.flash import FLASH, USE_SDPA, attend_as_flash
+from hificl.tuner.flex import FLEX, attend_as_flex
 from hificl.tuner.pairs import Pairs
+from hificl.tuner.seen import Seen, is_causal
 from hificl.tuner.sites import reads_implementation
 
 NAME = "hificl"
@@ -44,7 +47,9 @@ class ConfigView:
         object.__setattr__(self, "hificl_functions", OrderedDict())
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "hificl_base_config"), name)
+        if name == "hificl_base_config":  # a copy in the making
+            raise AttributeError(name)
+        return getattr(self.hificl_base_config, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.hificl_base_config, name, value)
@@ -158,27 +163,47 @@ def _with_pairs(
 ) -> tuple[Tensor, Tensor | None]:
     implementation = config._attn_implementation
     site = getattr(module, SIDECAR).site
-    seen = (query.shape[1], query.shape[3], value.shape[3])
-    if seen != (site.heads, site.head_dim, site.value_dim):
-        told = (site.heads, site.head_dim, site.value_dim)
+    sizes, told = (query.shape[1], query.shape[3], value.shape[3]), (site.heads, site.head_dim, site.value_dim)
+    if sizes != told:
         raise InputError(
-            f"{site.name}: attention runs with (heads, head_dim, value_dim) = {seen}, but the module's attributes and "
+            f"{site.name}: attention runs with (heads, head_dim, value_dim) = {sizes}, but the module's attributes and "
             f"config tell {told}; leave it out with exclude_modules"
         )
+    view = ModuleView(module, config=config, num_key_value_groups=1, site=site.name)
+    if implementation in (*FLASH, FLEX):
+        attend_as = attend_as_flex if implementation == FLEX else attend_as_flash
+        eager = base_function(module, "eager")
+        return attend_as(eager, view, pairs, query, key, value, attention_mask, keywords), None
     if implementation not in (None, "eager", "sdpa"):
-        raise InputError(
-            f"{site.name}: virtual pairs cannot join attn_implementation={implementation!r}; call "
-            'model.set_attn_implementation("sdpa"), and for continuous batching set auto_switch_to_flash=False'
-        )
+        raise InputError(f"{site.name}: virtual pairs cannot join attn_implementation={implementation!r}; {USE_SDPA}")
     cache = keywords.pop("cache", None)  # paged: written here, before any pair could get into its pages
     if cache is not None:
         key, value = cache.update(
             key_states=key, value_states=value, layer_idx=getattr(module, "layer_idx", None), kwargs=keywords
         )
-    view = ModuleView(module, config=config, num_key_value_groups=1, site=site.name)
     function = base_function(module, implementation)
-    eager = implementation in (None, "eager")
-    return attend(function, view, pairs, query, key, value, attention_mask, keywords, eager=eager)
+    if implementation == "sdpa":
+        return _as_sdpa(function, view, pairs, query, key, value, attention_mask, keywords)
+    reason = "eager attention was chosen"
+    return attend(function, view, pairs, query, key, value, Seen(attention_mask), keywords, eager=reason)
+
+
+def _as_sdpa(
+    function: AttentionFunction,
+    view: ModuleView,
+    pairs: Pairs,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    keywords: dict[str, Any],
+) -> tuple[Tensor, Tensor | None]:
+    """Without a mask, as in transformers, keys beyond the queries are unused slots of a static cache."""
+    queries = query.shape[2]
+    causal = mask is None and queries > 1 and is_causal(view, keywords)
+    if causal:
+        key, value = key[:, :, :queries], value[:, :, :queries]
+    return attend(function, view, pairs, query, key, value, Seen(mask, causal), keywords)
 
 
 AttentionInterface.register(NAME, redirected_attention)

@@ -64,6 +64,24 @@ class Sidecar(nn.Module, BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=inference_mode)
 
+    def changed(self) -> None:
+        """Hear that other adapters, or none, may act from now on. A kind that remembers something forgets it here."""
+
+    def set_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """Make adapters the active ones; see :meth:`peft.tuners.tuners_utils.BaseTunerLayer.set_adapter`."""
+        super().set_adapter(*args, **kwargs)
+        self.changed()
+
+    def enable_adapters(self, enabled: bool) -> None:
+        """Let the active adapters act, or none."""
+        super().enable_adapters(enabled)
+        self.changed()
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Take an adapter away."""
+        super().delete_adapter(adapter_name)
+        self.changed()
+
     def is_active(self) -> bool:
         """Say whether a forward would use any adapter here."""
         if self.disable_adapters:

@@ -1,0 +1,115 @@
+"""How long cells take, from seconds that were measured before, by model, task and variant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from hificl import records
+from hificl.comparison.variants import VARIANTS
+from hificl.experiments.job import SCORE, Job
+from hificl.experiments.needs import sizes_of
+from hificl.experiments.schedule import Step
+
+SECONDS = Path(__file__).with_name("seconds.json")
+
+FIXED = 2.0
+"""Seconds of a cell beside fitting and answering: its adapter, its prompts, its record."""
+
+
+class Estimates:
+    """What is known about seconds.
+
+    Args:
+        file: Seconds by model, task and variant: ``fit``, for one support example with the default recipe, and
+            ``answer``, for one query; ``shots`` says with how many demonstrations. Measures have ``measure`` by name.
+    """
+
+    def __init__(self, file: Path = SECONDS) -> None:
+        self._known: Mapping[str, Any] = records.read_json(file)
+
+    def seconds(self, job: Job, train_size: int | None, query_size: int | None) -> float | None:
+        """Return roughly how long a job takes on one core; None for a model, task or measure that nobody has measured.
+
+        A variant without numbers takes those of its method.
+        """
+        known = self._known.get(job.model, {}).get(job.task)
+        if known is None:
+            return None
+        one = known.get(job.variant) or known.get(VARIANTS[job.variant].method)
+        if one is None or train_size is None or query_size is None:
+            return None
+        # The default recipe of the embedded model takes one step for each example: 16 passes in batches of 16.
+        fit = one["fit"] * job.options.get("steps", train_size)
+        if job.measure != SCORE:
+            extra = known.get("measures", {}).get(job.measure)
+            return None if extra is None else FIXED + fit + extra
+        answer = one["answer"]
+        if job.shots is not None and one["shots"]:
+            bare = known["zero_shot"]["answer"]
+            answer = bare + (answer - bare) * job.shots / one["shots"]
+        return FIXED + fit + answer * query_size
+
+
+class Remaining:
+    """The time that is left, judged from the stored seconds and from how well they have held so far.
+
+    Args:
+        workers: How many cells run at a time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers, self._estimates = workers, Estimates()
+        self._expected: dict[str, float] = {}
+        self._all = self._done = 0.0
+        self._started = time.monotonic()
+
+    def after(self, step: Step) -> float | None:
+        """Return the seconds that are left after a step; None before anything is known."""
+        if step.doing != "running":
+            return None
+        if step.ended is None:
+            known = {job.key: self._estimates.seconds(job, *sizes_of(job)) for job in step.open_jobs}
+            measured = [seconds for seconds in known.values() if seconds is not None]
+            usual = sum(measured) / len(measured) if measured else 1.0
+            self._expected = {key: usual if seconds is None else seconds for key, seconds in known.items()}
+            self._all, self._started = sum(self._expected.values()), time.monotonic()
+            return self._all / self._workers if measured else None
+        self._done += self._expected.get(step.ended.job.key, 0.0)
+        if not self._done:
+            return None
+        # Cells that have ended took this long, whatever was expected of them.
+        return (self._all - self._done) * (time.monotonic() - self._started) / self._done
+
+
+def measured_seconds(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the seconds by variant in the rows of a grid or a comparison: medians over the seeds, without controls."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in summary["rows"]:
+        if row["subset"] == "all" and row["control"] is None and row["score"] is not None:
+            found.setdefault(row["variant"] or row["method"], []).append(row)
+    return {
+        name: {
+            "fit": round(
+                median(
+                    (row["train_seconds"] or 0.0) / (row.get("train_size") or summary["train_size"]) for row in rows
+                ),
+                5,
+            ),
+            "answer": round(median(row["seconds_per_answer"] for row in rows), 5),
+            "shots": rows[0]["shots"],
+        }
+        for name, rows in found.items()
+    }
+
+
+def store_seconds(summary: Mapping[str, Any], model: str, task: str, file: str | Path = SECONDS) -> None:
+    """Put the seconds of a summary, whose rows are all of one task, beside what is stored for others."""
+    path = Path(file)
+    content = records.read_json(path) if path.is_file() else {}
+    kept = content.setdefault(model, {}).get(task, {})
+    content[model][task] = {**kept, **measured_seconds(summary)}
+    records.write_json(path, content)

@@ -1,0 +1,142 @@
+"""Means over seeds: one line of a table each, with both kinds of intervals and the test against HiFICL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hificl.cell import Cell, Finished
+from hificl.comparison.differences import REFERENCE, score_differences
+from hificl.experiments.entries import Entry
+
+_SAME = (
+    "task", "method", "variant", "backbone", "shots", "control", "train_size", "query_size", "options", "task_options",
+    "point", "line",
+)  # fmt: skip
+
+BySeed = Mapping[int, "Scored"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A finished cell at its place in a grid."""
+
+    entry: Entry
+    facts: Mapping[str, Any]
+    """What a worker said about it."""
+
+    common: Mapping[str, Any]
+    """What its rows have in common."""
+
+    record: Mapping[str, Any]
+    queries: Mapping[str, Any]
+    """The list of its queries."""
+
+    @property
+    def table(self) -> str:
+        """What it is compared within: the same backbone, task with its options, number of examples and queries."""
+        job, known = self.entry.job, self.common
+        where = [known["backbone"], job.task, known["task_options"], known["train_size"], self.queries["hash"]]
+        return json.dumps([*where, job.protocol, job.prompt], sort_keys=True)
+
+    @property
+    def line(self) -> str:
+        """What has the same one is the same but for its seed, whatever axes led to it."""
+        job = self.entry.job
+        return json.dumps([job.variant, self.facts["shots"], job.control, self.facts["asked"]], sort_keys=True)
+
+    @property
+    def may_be_reference(self) -> bool:
+        """Whether it is HiFICL itself, with whatever options."""
+        return self.entry.job.variant == REFERENCE and self.entry.job.control is None
+
+
+def means_of(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Return one entry per line of a table and subset.
+
+    All lines of a table are tested against HiFICL there, with the options that all its HiFICL lines share and no
+    others, and their p values adjusted for the number of tests (Holm).
+    """
+    tables: dict[str, list[Scored]] = {}
+    for one in scored:
+        tables.setdefault(one.table, []).append(one)
+    return [mean for members in tables.values() for mean in _table_means(members)]
+
+
+def _table_means(members: Sequence[Scored]) -> list[dict[str, Any]]:
+    reference = _reference(members)
+    lines: dict[str, dict[int, Scored]] = {}
+    for one in members:
+        by_seed = lines.setdefault(REFERENCE if one.line == reference else one.line, {})
+        known = by_seed.get(one.entry.seed)
+        # Where several axes lead to one cell, the point that says most is told.
+        if known is None or _told(one) > _told(known):
+            by_seed[one.entry.seed] = one
+    finished = {
+        line: {seed: Finished(_cell(one), one.record, Path()) for seed, one in by_seed.items()}
+        for line, by_seed in lines.items()
+    }
+    queries = members[0].queries
+    return [
+        _mean(row, lines[row["variant"]])
+        for subset, ids in {"all": queries["ids"], **queries["subsets"]}.items()
+        for row in score_differences(finished, subset, ids)
+    ]
+
+
+def _reference(members: Sequence[Scored]) -> str | None:
+    """The line of HiFICL with the options that all HiFICL lines of the table share; None where there is none."""
+    candidates = [one for one in members if one.may_be_reference]
+    if not candidates:
+        return None
+    first = candidates[0].facts["asked"]
+    shared = {
+        name: value
+        for name, value in first.items()
+        if all(name in one.facts["asked"] and one.facts["asked"][name] == value for one in candidates)
+    }
+    return next((one.line for one in candidates if one.facts["asked"] == shared), None)
+
+
+def _told(one: Scored) -> int:
+    return sum(value is not None for value in one.common["point"].values())
+
+
+def _cell(one: Scored) -> Cell:
+    return Cell(one.entry.method, one.facts["shots"], one.entry.job.seed)
+
+
+def _mean(row: Mapping[str, Any], by_seed: BySeed) -> dict[str, Any]:
+    one = next(iter(by_seed.values()))
+    results, subset = one.record["results"], row["subset"]
+    rest = {name: value for name, value in row.items() if name not in ("variant", "subset")}
+    records = list(dict.fromkeys(each.common["record"] for each in by_seed.values()))
+    if len(records) == 1:  # one cell that stands for all seeds says nothing about them
+        rest |= {"seed_sd": None, "seed_ci95": None}
+    return {
+        **{name: one.common[name] for name in _SAME},
+        "subset": subset,
+        "headline": subset == one.facts["headline"],
+        "metric": one.record["config"]["metric"],
+        "scale": results["scale"],
+        "reference": REFERENCE,
+        "is_reference": row["variant"] == REFERENCE,
+        **rest,
+        "details": _mean_details([each.record["results"].get("details") for each in by_seed.values()]),
+        "trainable_parameters": results["trainable_parameters"],
+        "stored_parameters": results["stored_parameters"],
+        "records": records,
+    }
+
+
+def _mean_details(found: Sequence[Mapping[str, Any] | None]) -> dict[str, float] | None:
+    """Means over seeds of the further figures that are numbers; None where there are none."""
+    there = [one for one in found if one]
+    if not there:
+        return None
+    names = [name for name, value in there[0].items() if isinstance(value, int | float)]
+    return {name: fmean(one[name] for one in there) for name in names}

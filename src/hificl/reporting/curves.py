@@ -1,0 +1,220 @@
+"""Grids that sweep a quantity: curves with bands over seeds, a table of lines and points, and what the curves say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hificl.reporting import numbers
+from hificl.reporting.document import Cell, Column, Section, Table, Text, empty_cell, joined
+from hificl.reporting.figures import Lines, Reference, Series
+from hificl.reporting.grid import Grid, Mean
+from hificl.reporting.labels import (
+    best_score,
+    columns,
+    line_label,
+    score_cell,
+    score_link,
+    seeds_cell,
+    spread_over,
+    unit,
+)
+from hificl.reporting.names import REFERENCE, axis_label, subset_label, task_label
+
+Line = dict[float, Mean]
+"""Means of one line by their place on the axis."""
+
+
+def swept_axis(grid: Grid) -> str | None:
+    """Return the axis along which a grid has at least two numbers; None where there is none."""
+    counts = {}
+    for axis in grid.axes:
+        if axis in ("seed", "shots"):
+            continue
+        values = {mean.at(axis) for mean in grid.headline}
+        counts[axis] = len({value for value in values if _is_number(value)})
+    best = max(counts, key=lambda axis: counts[axis], default=None)
+    return best if best is not None and counts[best] >= 2 else None
+
+
+def curve_section(grid: Grid, axis: str) -> Section:
+    """Draw a grid along an axis; lines without a place on it become lines to compare with."""
+    facts: list[Text] = []
+    figures, tables = [], []
+    for subset, by_task in _by_subset(grid).items():
+        for task, means in by_task.items():
+            lines, flat = _lines(means, axis)
+            if not lines:
+                continue
+            title = task_label(task) + ("" if subset == "all" else f", {subset_label(subset)}")
+            name = f"{grid.name}_{task}_{subset}"
+            if means[0].headline:
+                figures.append(_figure(name, title, axis, lines, flat, means[0]))
+                facts += _facts(grid, title, axis, lines)
+            tables.append(_table(grid, name, title, axis, lines, flat, folded=not means[0].headline))
+            if means[0].headline:
+                tables.append(_seeds(grid, name, title, axis, lines))
+    return Section(
+        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (), (), grid.holes
+    )
+
+
+def _by_subset(grid: Grid) -> dict[str, dict[str, list[Mean]]]:
+    found: dict[str, dict[str, list[Mean]]] = {}
+    for mean in sorted(grid.means, key=lambda mean: not mean.headline):
+        found.setdefault(mean.subset, {}).setdefault(", ".join(filter(None, (mean.task, mean.where))), []).append(mean)
+    return found
+
+
+def _lines(means: Sequence[Mean], axis: str) -> tuple[dict[str, Line], list[Mean]]:
+    """Means by line and place; and those that have no place on the axis."""
+    lines: dict[str, Line] = {}
+    flat = []
+    for mean in means:
+        place = mean.at(axis)
+        if _is_number(place):
+            lines.setdefault(line_label(mean, without=axis), {})[float(place)] = mean
+        else:
+            flat.append(mean)
+    ordered = {label: dict(sorted(line.items())) for label, line in lines.items()}
+    for label in [label for label, line in ordered.items() if len(line) == 1 and len(lines) > 1]:
+        flat += ordered.pop(label).values()
+    return ordered, flat
+
+
+def _figure(name: str, title: str, axis: str, lines: Mapping[str, Line], flat: Sequence[Mean], like: Mean) -> Lines:
+    series = tuple(
+        Series(
+            label, tuple(line), tuple(mean.score for mean in line.values()),
+            tuple(mean.ends[0] if mean.ends and mean.score is not None else None for mean in line.values()),
+            tuple(mean.ends[1] if mean.ends and mean.score is not None else None for mean in line.values()),
+            key=next(iter(line.values())).variant,
+        )
+        for label, line in lines.items()
+    )  # fmt: skip
+    references = tuple(Reference(mean.score, line_label(mean, axis)) for mean in flat if mean.score is not None)
+    over = spread_over(mean for line in lines.values() for mean in line.values())
+    told = "; ".join(f"{label}: {_told(line, axis)}" for label, line in lines.items())
+    return Lines(
+        name, title, f"Scores along {axis_label(axis)}, bands are 95 % intervals {over}. {told}.",
+        f"{axis_label(axis)} (logarithmic)", f"{unit(like)} (95 % {over})", series, log_x=True,
+        references=references,
+    )  # fmt: skip
+
+
+def _told(line: Line, axis: str) -> str:
+    return ", ".join(
+        f"{place:g}: "
+        + ("no number" if mean.score is None else numbers.plain(mean.score, numbers.score_digits(mean.scale)))
+        for place, mean in line.items()
+    )
+
+
+def _table(
+    grid: Grid, name: str, title: str, axis: str, lines: Mapping[str, Line], flat: Sequence[Mean], *, folded: bool
+) -> Table:
+    places = sorted({place for line in lines.values() for place in line})
+    best = {place: best_score(line[place] for line in lines.values() if place in line) for place in places}
+    several = len(lines) > 1
+    highest = best_score(mean for line in lines.values() for mean in line.values())
+    rows = []
+    for label, line in lines.items():
+        cells = [Cell(label, label, strong=label == "HiFICL" and several)]
+        for place in places:
+            mean = line.get(place)
+            limit = best[place] if several else highest
+            cells.append(
+                empty_cell()
+                if mean is None
+                else score_cell(mean, grid, best=mean.score is not None and mean.score == limit, ends=True)
+            )
+        rows.append(tuple(cells))
+    for mean in flat:
+        own = Cell(f"{line_label(mean, axis)} (no {axis_label(axis)})", line_label(mean, axis))
+        rows.append((own, score_cell(mean, grid, ends=True), *(empty_cell() for _ in places[1:])))
+    heads = (Column("line", numeric=False), *(Column(f"{axis_label(axis)} = {place:,g}") for place in places))
+    like = next(mean for line in lines.values() for mean in line.values())
+    note = (
+        f"{unit(like)}: mean over the seeds with a 95 % interval, over seeds or, of a single run, over queries. "
+        "* differs from plain HiFICL on the same rows (paired, p < 0.05 after Holm). Bold: highest of "
+        f"{'its column' if several else 'the line'}."
+    )
+    return Table(name, f"{title}: scores along {axis_label(axis)}", heads, tuple(rows), (note,), folded)
+
+
+def _seeds(grid: Grid, name: str, title: str, axis: str, lines: Mapping[str, Line]) -> Table:
+    rows = [
+        (Cell(label, label), Cell(f"{place:,g}", place), score_cell(mean, grid), seeds_cell(mean))
+        for label, line in lines.items()
+        for place, mean in line.items()
+    ]
+    return Table(
+        f"{name}_seeds",
+        f"{title}: every seed",
+        columns("line", axis_label(axis), "mean", "each seed"),
+        tuple(rows),
+        folded=True,
+    )
+
+
+def _facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line]) -> list[Text]:
+    own = next((line for line in lines.values() if next(iter(line.values())).is_reference), None) or next(
+        (line for line in lines.values() if next(iter(line.values())).method == REFERENCE), None
+    )
+    facts: list[Text] = []
+    if own is not None:
+        facts += _range(grid, title, axis, own)
+        for label, line in lines.items():
+            if line is not own and (said := _against(title, axis, label, own, line)):
+                facts.append(said)
+    return facts
+
+
+def _range(grid: Grid, title: str, axis: str, line: Line) -> list[Text]:
+    """Where a line is highest and lowest, and whether the intervals there lie apart."""
+    known = {place: mean for place, mean in line.items() if mean.score is not None}
+    if len(known) < 2:
+        return [(f"{title}: fewer than two points are finished.",)]
+    top = max(known, key=lambda place: known[place].score or 0.0)
+    bottom = min(known, key=lambda place: known[place].score or 0.0)
+    high, low = known[top], known[bottom]
+    start: Text = (
+        f"{title}: {line_label(high, axis)} is highest at {axis_label(axis)} = {top:,g}, ", score_link(high, grid),
+        f", and lowest at {bottom:,g}, ", score_link(low, grid),
+    )  # fmt: skip
+    if high.ends is None or low.ends is None:
+        return [(*start, ".")]
+    apart = high.ends[0] > low.ends[1]
+    return [
+        (
+            *start,
+            "; the two intervals lie apart."
+            if apart
+            else "; the two intervals overlap, so the axis cannot be said to matter here.",
+        )
+    ]
+
+
+def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text | None:
+    """At which places of the axis the interval of the own line lies above, or below, that of another."""
+    both = [place for place in own if place in other and own[place].ends and other[place].ends]
+    both = [place for place in both if own[place].score is not None and other[place].score is not None]
+    if not both:
+        return None
+    ends = {place: (own[place].ends or (0.0, 0.0), other[place].ends or (0.0, 0.0)) for place in both}
+    above = [place for place in both if ends[place][0][0] > ends[place][1][1]]
+    below = [place for place in both if ends[place][0][1] < ends[place][1][0]]
+    level = [place for place in both if place not in above and place not in below]
+    parts = [
+        (f"{words} at {_places(places)}",)
+        for words, places in (("above it", above), ("below it", below), ("overlapping it", level))
+        if places
+    ]
+    return (f"Beside {label} on {title}, the interval of HiFICL lies ", *joined(list(parts)), f" ({axis_label(axis)}).")
+
+
+def _places(places: Sequence[float]) -> str:
+    return ", ".join(f"{place:,g}" for place in places)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

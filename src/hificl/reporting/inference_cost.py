@@ -1,0 +1,144 @@
+"""What an answer costs: tokens, operations, cache and latency, against the number of demonstrations in the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from hificl.reporting import numbers
+from hificl.reporting.document import Cell, Link, Section, Table, Text, empty_cell, joined
+from hificl.reporting.figures import Dot, Dots
+from hificl.reporting.grid import Grid, Measurement
+from hificl.reporting.labels import columns
+from hificl.reporting.measured import link, of_measure, over_seeds, seeds_text
+from hificl.reporting.names import REFERENCE, method_label, task_label
+
+MEASURE = "inference_cost"
+TIMES = (("seconds_to_first_token", "time to first token"), ("seconds_per_token", "time per further token"))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One method with its shots: what was counted and what was timed, by measurement."""
+
+    label: str
+    key: str
+    shots: int
+    seeds: tuple[tuple[Measurement, str], ...]
+
+    def counted(self, name: str) -> float | None:
+        """A counted number, mean over the seeds."""
+        values = [one.results["lines"][own].get(name) for one, own in self.seeds]
+        known = [value for value in values if value is not None]
+        return fmean(known) if known else None
+
+    def timed(self, name: str) -> tuple[float, float | None, float | None] | None:
+        """Median time with its quartiles for one seed; else mean, lowest and highest of the medians."""
+        spreads: list[Mapping[str, Any]] = [one.volatile["lines"][own][name] for one, own in self.seeds]
+        if not spreads:
+            return None
+        return over_seeds([spread["median"] for spread in spreads], (spreads[0]["low"], spreads[0]["high"]))
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """Where the numbers stand."""
+        return [one for one, _ in self.seeds]
+
+
+def inference_cost_section(grid: Grid) -> Section:
+    """Draw tokens, operations, cache and latency of every method and number of shots."""
+    facts: list[Text] = []
+    figures, tables = [], []
+    for task, measurements in of_measure(grid, MEASURE).items():
+        lines = _lines(measurements)
+        title, name = f"Answering on {task_label(task)}", f"{grid.name}_{task}"
+        tables.append(_table(grid, name, title, lines))
+        figures += [_figure(f"{name}_{quantity}", title, quantity, words, lines) for quantity, words in TIMES]
+        facts += _facts(grid, title, lines)
+    note = (
+        "Operations and cache are counted; times are medians of rounds in which each method runs in turns with "
+        "zero-shot. In "
+        "brackets: quartiles over rounds where there is one seed, else lowest and highest seed."
+    )
+    return Section(
+        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
+    )
+
+
+def _lines(measurements: Sequence[Measurement]) -> list[_Line]:
+    found: dict[tuple[str, int], list[tuple[Measurement, str]]] = {}
+    for one in measurements:
+        own = next(iter(one.results["lines"]))
+        found.setdefault((one.variant, one.results["lines"][own]["shots"]), []).append((one, own))
+    first = measurements[0]
+    if ("zero_shot", 0) not in found and "zero_shot" in first.results["lines"]:
+        found["zero_shot", 0] = [(first, "zero_shot")]
+    ordered = sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
+    return [_Line(method_label(name, shots), name, shots, tuple(seeds)) for (name, shots), seeds in ordered]
+
+
+def _table(grid: Grid, name: str, title: str, lines: Sequence[_Line]) -> Table:
+    rows = []
+    for line in lines:
+        target = link("", line.measurements, grid).target
+        cells = [Cell(line.label, line.label, strong=line.key == REFERENCE)]
+        for quantity, show in (
+            ("prompt_tokens", numbers.count),
+            ("flops_prefill", numbers.large),
+            ("kv_bytes", numbers.size),
+        ):
+            value = line.counted(quantity)
+            cells.append(empty_cell() if value is None else Cell(show(value), value, target=target))
+        cells += [_time_cell(line, quantity, target) for quantity, _ in TIMES]
+        rows.append(tuple(cells))
+    heads = columns("method", "prompt tokens", "operations of the prompt", "cache", *(words for _, words in TIMES))
+    return Table(name, title, heads, tuple(rows))
+
+
+def _time_cell(line: _Line, quantity: str, target: Any) -> Cell:
+    timed = line.timed(quantity)
+    if timed is None:
+        return empty_cell()
+    value, low, high = timed
+    spread = f" [{numbers.seconds(low)}, {numbers.seconds(high)}]" if low is not None and high is not None else ""
+    return Cell(numbers.seconds(value) + spread, value, low, high, target, seeds_text(line.measurements))
+
+
+def _figure(name: str, title: str, quantity: str, words: str, lines: Sequence[_Line]) -> Dots:
+    dots = []
+    for line in lines:
+        timed = line.timed(quantity)
+        value, low, high = (
+            (None, None, None) if timed is None else (1e3 * end if end is not None else None for end in timed)
+        )
+        dots.append(Dot(line.label, value, low, high, line.key, "not measured"))
+    told = "; ".join(f"{dot.label} {dot.value:.3g} ms" for dot in dots if dot.value is not None)
+    return Dots(
+        name,
+        f"{title}: {words}",
+        f"{words.capitalize()} in milliseconds: {told}.",
+        f"{words}, ms (logarithmic)",
+        tuple(dots),
+        log_x=True,
+    )
+
+
+def _facts(grid: Grid, title: str, lines: Sequence[_Line]) -> list[Text]:
+    own = next((line for line in lines if line.key == REFERENCE), None)
+    base = own.timed(TIMES[0][0]) if own else None
+    if own is None or base is None:
+        return []
+    parts: list[Text] = []
+    for line in lines:
+        timed = line.timed(TIMES[0][0])
+        if line is not own and timed is not None:
+            text = numbers.ratio(timed[0] / base[0])
+            parts.append(
+                (f"{line.label} ", Link(text, link("", line.measurements, grid).target, "time to first token"))
+            )
+    if not parts:
+        return []
+    value = Link(numbers.seconds(base[0]), link("", own.measurements, grid).target, "median time to first token")
+    return [(f"{title}: {own.label} gives its first token after ", value, "; in units of that: ", *joined(parts), ".")]

@@ -1,0 +1,61 @@
+"""What measurements of several seeds have in common: their average, and how far seeds lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from hificl.reporting.document import Link
+from hificl.reporting.grid import Grid, Measurement
+
+Band = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""Middle, low and high, one number per place."""
+
+SPREAD_NOTE = "In brackets and bands: 95 % interval over queries where there is one seed, else lowest and highest seed."
+
+
+def of_measure(grid: Grid, measure: str) -> dict[str, list[Measurement]]:
+    """The measurements of one kind by task."""
+    found: dict[str, list[Measurement]] = {}
+    for one in grid.measurements:
+        if one.measure == measure:
+            found.setdefault(one.task, []).append(one)
+    return found
+
+
+def by_variant(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Measurements of one task by variant, seeds together."""
+    found: dict[str, list[Measurement]] = {}
+    for one in measurements:
+        found.setdefault(one.variant, []).append(one)
+    return found
+
+
+def over_seeds(
+    values: Sequence[float], ends: Sequence[float] | None = None
+) -> tuple[float, float | None, float | None]:
+    """Mean of the seeds; with one seed its own interval, else the lowest and the highest."""
+    if len(values) > 1:
+        return fmean(values), min(values), max(values)
+    return (values[0], ends[0], ends[1]) if ends is not None else (values[0], None, None)
+
+
+def band(lines: Sequence[Band]) -> Band:
+    """The same for a line of numbers."""
+    if len(lines) == 1:
+        return lines[0]
+    columns = [list(column) for column in zip(*(middle for middle, _, _ in lines), strict=True)]
+    return tuple(map(fmean, columns)), tuple(map(min, columns)), tuple(map(max, columns))
+
+
+def link(text: str, measurements: Sequence[Measurement], grid: Grid, title: str = "") -> Link:
+    """A number with its record: that of the only seed, else the summary."""
+    return Link(
+        text, measurements[0].record if len(measurements) == 1 else grid.path, title or seeds_text(measurements)
+    )
+
+
+def seeds_text(measurements: Sequence[Measurement]) -> str:
+    """Which seeds stand behind a number."""
+    count = len(measurements)
+    return f"seed {measurements[0].seed}" if count == 1 else f"mean of {count} seeds"

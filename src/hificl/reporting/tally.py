@@ -1,0 +1,81 @@
+"""Who wins where: on how many tasks the reference is ahead of each method, level with it, or behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hificl.reporting.document import Cell, Table, Text
+from hificl.reporting.grid import Grid, Mean
+from hificl.reporting.labels import Group, columns, is_different, line_label
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Tasks on which the reference is ahead of a method, level with it, behind it."""
+
+    label: str
+    ahead: int = 0
+    level: int = 0
+    behind: int = 0
+
+
+def tally_tables(grid: Grid, by_group: Mapping[Group, Sequence[Mean]]) -> list[Table]:
+    """Count the tasks by verdict, one line per method; no table where nothing is compared."""
+    rows = tuple(
+        (
+            Cell(one.label, one.label),
+            *(Cell(str(number), number, target=grid.path) for number in (one.ahead, one.level, one.behind)),
+        )
+        for one in _counts(by_group)
+    )
+    heads = columns("method", "HiFICL ahead, tasks", "level, tasks", "HiFICL behind, tasks")
+    note = (
+        "Ahead and behind: paired over the same queries, p < 0.05 after Holm, and an interval without zero. Level: all "
+        "else."
+    )
+    title = "HiFICL against each method, number of tasks"
+    return [Table(f"{grid.name}_tally", title, heads, rows, (note,))] if rows else []
+
+
+def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
+    """Say whom the reference beats on every task, and who beats it somewhere."""
+    counts = _counts(by_group)
+    always = [one.label for one in counts if one.ahead and not one.level and not one.behind]
+    losses = [f"{one.label} (on {one.behind})" for one in counts if one.behind]
+    tasks = sum(any(mean.is_reference and mean.score is not None for mean in members) for members in by_group.values())
+    facts: list[Text] = []
+    if always:
+        facts.append((f"Over {tasks} tasks HiFICL is ahead of {_listed(always)} wherever both have a number.",))
+    if losses:
+        facts.append(
+            (
+                f"It does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
+                f"{_listed(losses)}.",
+            )
+        )
+    elif counts:
+        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance.",))
+    return facts
+
+
+def _counts(by_group: Mapping[Group, Sequence[Mean]]) -> list[_Count]:
+    found: dict[str, _Count] = {}
+    for members in by_group.values():
+        for mean in members:
+            if mean.difference is None or mean.control is not None:
+                continue
+            label = line_label(mean, shots=False)
+            old = found.get(label, _Count(label))
+            different = is_different(mean)
+            found[label] = _Count(
+                label,
+                old.ahead + (different and mean.difference < 0),
+                old.level + (not different),
+                old.behind + (different and mean.difference > 0),
+            )
+    return list(found.values())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,56 @@
+"""The grids of this repository: complete, in both tiers, and within their budget of time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hificl.diagnostics import MEASURES
+from hificl.experiments import plan_grids, read_grid
+from hificl.experiments.changes import read_changes
+from hificl.experiments.entries import entries_of
+from hificl.experiments.job import SCORE
+from hificl.tasks import TASKS
+
+FOLDER = Path(__file__).parents[2] / "grids"
+GRIDS = sorted(FOLDER.glob("*.yaml"))
+
+BUDGET_HOURS = 12.0
+"""Of two cores, for all grids of the embedded tier."""
+
+
+def test_all_experiments_are_there() -> None:
+    assert {file.stem for file in GRIDS} == {
+        "main", "ablation", "rank", "pairs", "data_efficiency", "training_cost", "inference_cost", "hallucination",
+        "fidelity", "real_mass",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("tier", ["embedded", "real"])
+def test_every_cell_of_a_grid_can_be_asked_for(file: Path, tier: str) -> None:
+    grid = read_grid(file)
+    assert grid.command == f"hificl run grids/{file.name}"
+    found = entries_of(grid, read_changes({"tier": tier}))
+    assert found
+    assert {entry.job.measure for entry in found} <= {SCORE, *MEASURES}
+    for entry in found:
+        task = TASKS[entry.job.task]
+        assert (task.origin == "root") == (tier == "real")
+        assert entry.job.protocol is None or entry.job.protocol in task.protocols
+    if tier == "embedded":
+        assert len({entry.seed for entry in found}) == (5 if file.stem == "main" else 3)
+
+
+def test_what_takes_the_measure_of_scores_is_shared_with_the_main_grid() -> None:
+    main = {entry.job.key for entry in entries_of(read_grid(FOLDER / "main.yaml"), read_changes({}))}
+    shared = {entry.job.key for entry in entries_of(read_grid(FOLDER / "hallucination.yaml"), read_changes({}))}
+    assert shared < main
+
+
+def test_all_grids_fit_their_budget() -> None:
+    found = plan_grids(GRIDS, workers=2)
+    assert [grid["grid"] for grid in found["grids"] if grid["unknown"]] == []
+    assert 0 < found["hours"] <= BUDGET_HOURS
+    assert not [one for grid in found["grids"] for one in grid["cells"] if one["error"]]

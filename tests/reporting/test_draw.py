@@ -1,0 +1,54 @@
+"""What is not seen in the data of a figure: labels that do not touch, looks that differ, ticks, values far away."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hificl.reporting.draw import svg_bytes
+from hificl.reporting.draw_lines import _apart
+from hificl.reporting.figures import Dot, Dots, Lines, Series
+from hificl.reporting.inline_svg import inline_svg
+from hificl.reporting.log_ticks import log_ticks
+from hificl.reporting.palette import VARIABLES, looks
+
+
+def test_labels_keep_their_order_and_do_not_touch() -> None:
+    places = [0.5, 0.51, 0.2, 0.99, 1.0, 0.505]
+    moved = _apart(places, 0.08)
+    ordered = [moved[position] for position in sorted(range(6), key=lambda position: places[position])]
+    assert all(second - first > 0.079 for first, second in zip(ordered, ordered[1:], strict=False))
+    assert max(moved) < 1.05
+
+
+def test_no_two_lines_of_a_figure_look_alike() -> None:
+    found = looks(["hificl", "lora", "hificl", "mine", "yours", "zero_shot", "plain"])
+    assert len(set(found)) == 7
+    assert found[0] == looks(["hificl"])[0]
+    assert {look.colour for look in found} <= set(VARIABLES)
+
+
+@pytest.mark.parametrize(("values", "ticks"), [((1.0, 5.5), [1, 2, 5]), ((0.09, 700.0), [0.1, 0.5, 2, 10, 50, 200])])
+def test_logarithmic_ticks(values: tuple[float, float], ticks: list[float]) -> None:
+    low, high, found = log_ticks(values)
+    assert found == pytest.approx(ticks)
+    assert low < values[0] < values[1] < high
+
+
+def test_a_value_far_below_all_others_is_a_number_at_the_edge() -> None:
+    dots = [Dot(name, value) for name, value in (("a", 97.0), ("b", 95.0), ("c", 96.0), ("d", 94.0), ("e", 4.4))]
+    text = svg_bytes(Dots("far", "Far", "Described", "score, %", tuple(dots))).decode()
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", text)
+    assert "\N{BLACK LEFT-POINTING SMALL TRIANGLE} 4.4" in shown
+    assert "0" not in shown
+
+
+def test_text_of_labels_is_text_in_the_drawing() -> None:
+    label = "<b>&$x_1$ \N{SNOWMAN}"
+    figure = Lines("own", "Own <title>", 'Described "so"', "n", "score", (Series(label, (1.0, 2.0), (3.0, 4.0)),))
+    text = inline_svg(svg_bytes(figure), figure)
+    assert "&lt;b&gt;&amp;$x_1$" in text
+    assert "Own &lt;title&gt;" in text
+    assert "<b>" not in text
+    assert "DejaVu" not in text

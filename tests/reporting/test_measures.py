@@ -1,0 +1,89 @@
+"""Curves, hallucination, measurements, costs and speed: golden numbers and true sentences from made-up records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hificl.reporting.figures import Heat, Lines
+from hificl.reporting.found import find_results
+from hificl.reporting.sections import all_sections
+from reporting import fake_results
+from reporting.fake_results import write_speed
+from reporting.reading_sections import row_of, said, section_of
+
+
+def test_a_curve_has_a_band_and_says_whether_its_ends_lie_apart(tmp_path: Path) -> None:
+    section = section_of(fake_results.rank_grid, tmp_path)
+    figure = section.figures[0]
+    assert isinstance(figure, Lines)
+    assert figure.series[0].x == (1.0, 2.0, 4.0, 8.0, 16.0)
+    assert figure.series[0].low[0] == 68.5
+    assert (
+        "highest at rank r = 8, 90.0 [88.5, 91.5], and lowest at 1, 70.0 [68.5, 71.5]; the two intervals lie apart"
+        in said(section)[0]
+    )
+
+
+def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> None:
+    section = section_of(fake_results.data_efficiency_grid, tmp_path)
+    assert said(section)[1] == (
+        "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlapping it at "
+        "100 "
+        "(training examples)."
+    )
+    figure = section.figures[0]
+    assert isinstance(figure, Lines)
+    assert [(one.value, one.label) for one in figure.references] == [(72.0, "8-shot ICL")]
+    assert figure.series[1].y[-1] is None
+    assert row_of(section.tables[0], "LoRA")[-1] == "missing"
+
+
+def test_hallucination_is_ordered_by_invented_objects(tmp_path: Path) -> None:
+    section = section_of(fake_results.hallucination_grid, tmp_path)
+    assert [row[0].text for row in section.tables[0].rows] == ["HiFICL", "LoRA"]
+    assert row_of(section.tables[0], "LoRA")[2:] == ["3.5 [3.5, 3.5]", "4.5", "45.7"]
+
+
+def test_fidelity_says_who_is_closer_than_nothing(tmp_path: Path) -> None:
+    section = section_of(fake_results.fidelity_grid, tmp_path)
+    assert [len(figure.series) for figure in section.figures if isinstance(figure, Lines)] == [4, 4]
+    assert "HiFICL (−0.300" in said(section)[0] and "LoRA (+0.200" in said(section)[1]  # noqa: PT018
+    assert row_of(section.tables[0], "HiFICL")[1] == "0.405 [0.400, 0.410]"
+
+
+def test_real_mass_is_a_map_and_lines_by_token_type(tmp_path: Path) -> None:
+    section = section_of(fake_results.real_mass_grid, tmp_path)
+    heat = section.figures[0]
+    assert isinstance(heat, Heat)
+    assert heat.values == ((0.9, 0.5, 0.8), (0.7, 0.95, 0.6))
+    assert "least in layer 1, head 2 (50.0 %), most in layer 2, head 2 (95.0 %)" in said(section)[0]
+
+
+def test_costs_are_ratios_to_hificl(tmp_path: Path) -> None:
+    section = section_of(fake_results.training_cost_grid, tmp_path)
+    assert row_of(section.tables[0], "MimIC") == [
+        "MimIC",
+        "300",
+        "11.0 trillion",
+        "5.50×",
+        "165 s",
+        "5.50×",
+        "4.40 GB",
+        "5.50×",
+    ]
+    section = section_of(fake_results.inference_cost_grid, tmp_path / "other")
+    assert "zero-shot 1.00×, 4-shot ICL 5.00× and 8-shot ICL 9.00×" in said(section)[0]
+    assert row_of(section.tables[0], "8-shot ICL")[1] == "220"
+
+
+def test_speed_has_verdicts_and_scaling_curves(tmp_path: Path) -> None:
+    write_speed(tmp_path)
+    section = next(one for one in all_sections(find_results(tmp_path)) if one.name == "speed")
+    assert said(section) == [
+        "2 of 3 targets are met, measured on Example CPU.",
+        "1 is missed: attention at 2,048 tokens, time: hificl / plain: "
+        "1.090 [1.070, 1.110] for ≤\N{NO-BREAK SPACE}1.05.",
+    ]
+    assert [row[-1].text for row in section.tables[0].rows] == ["met", "missed", "met"]
+    curve = next(figure for figure in section.figures if isinstance(figure, Lines))
+    assert curve.series[0].y == (2560.0, 5120.0, 10240.0)

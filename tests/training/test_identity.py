@@ -1,0 +1,41 @@
+"""Fields that recipes got later: a run that does not use them is the run that it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hificl.backbones import Backbone
+from hificl.data import Example
+from hificl.training.identity import ADDED, run_identity
+from hificl.training.recipes import Recipe, recipe_fields
+from hificl.training.request import resolve
+
+FIRST = {
+    "learning_rate", "weight_decay", "warmup", "clip_norm", "batch_size", "micro_batch_size", "epochs", "steps",
+    "order_seed", "reshuffle", "holdout", "patience", "checkpoint_steps", "teacher", "teacher_shots", "teacher_weight",
+    "answer_weight", "answer_tokens", "synergy_weight", "scale_learning_rate", "metric",
+}  # fmt: skip
+"""What the recipe in a committed record holds."""
+
+
+def recipe_of(backbone: Backbone, examples: list[Example], method: str = "hificl", **options: Any) -> dict[str, Any]:
+    request = resolve(backbone, method, "default", options)
+    return dict(run_identity(backbone, examples, request, seed=0, processes=1, task=None)["recipe"])
+
+
+def test_at_their_defaults_they_are_left_out(backbone: Backbone, examples: list[Example]) -> None:
+    assert recipe_of(backbone, examples).keys() == FIRST
+    assert recipe_of(backbone, examples, **dict.fromkeys(ADDED, False)).keys() == FIRST
+    assert set(recipe_fields()) == FIRST | set(ADDED)
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_with_another_value_they_count(backbone: Backbone, examples: list[Example], name: str) -> None:
+    assert getattr(Recipe(), name) is False
+    assert recipe_of(backbone, examples, **{name: True}) == {**recipe_of(backbone, examples), name: True}
+
+
+def test_a_fit_has_none_of_them(backbone: Backbone, examples: list[Example]) -> None:
+    assert recipe_of(backbone, examples, "task_vector").keys() == {"holdout", "metric"}
