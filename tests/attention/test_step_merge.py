@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from closeness import assert_close
+from hificl.attention.blocks import real_forward
 from hificl.attention.joint import join_without_gradient
-from hificl.attention.kernels import Inputs
+from hificl.attention.kernels import CPU_FLASH, Inputs
 from hificl.attention.merge import PairTensors
-from hificl.attention.step_merge import serves
+from hificl.attention.step_merge import join_traced, serves
 
 BATCH, HEADS, KV_HEADS, KEYS, VIRTUAL, SIZE, SCALE = 3, 6, 2, 11, 5, 8, 0.3
 
@@ -53,6 +54,8 @@ def test_it_is_one_softmax(mask: Tensor | None, offset: float, rows: tuple[int, 
     assert serves(inputs, learned)
     with torch.no_grad():
         assert_close(join_without_gradient(inputs, learned, None), by_definition(inputs, learned), 1e-13, "a step")
+        traced = join_traced(inputs, learned, *real_forward(CPU_FLASH, inputs))
+        assert_close(traced, by_definition(inputs, learned), 1e-13, "a step for compilers")
 
 
 def test_what_it_leaves_to_the_general_way() -> None:

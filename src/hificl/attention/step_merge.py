@@ -32,9 +32,25 @@ def join_step(inputs: Inputs, pairs: PairTensors, output: Tensor, mass: Tensor) 
 
     The kernel of the real keys attends to the pairs too; two softmaxes join by the difference of their log-sum-exps.
     """
+    if torch.compiler.is_compiling():
+        return join_traced(inputs, pairs, output, mass)
     batch = inputs.query.shape[0]
     key, value = (pair.expand(batch, *pair.shape[-3:]) for pair in (pairs.key, pairs.value))
     virtual, virtual_mass = CPU_FLASH.forward(Inputs(inputs.query, key, value, None, False, inputs.scale))
     difference = mass - virtual_mass
     share = torch.sigmoid(difference if pairs.offset == 0.0 else difference + pairs.offset)
     return torch.lerp(virtual, output, share.unsqueeze(-1))
+
+
+def join_traced(inputs: Inputs, pairs: PairTensors, output: Tensor, mass: Tensor) -> Tensor:
+    """Compute :func:`join_step` as sums of products, for compilers.
+
+    A compiler puts all of it into loops of its own, where a call of the kernel for so few pairs costs more than they do.
+    """
+    scores = (inputs.query * pairs.key).sum(dim=-1, keepdim=True) * inputs.scale - pairs.offset
+    mass = mass.unsqueeze(-1)
+    top = torch.maximum(scores.amax(dim=-2, keepdim=True), mass)
+    weights, share = torch.exp(scores - top), torch.exp(mass - top)
+    total = weights.sum(dim=-2, keepdim=True) + share
+    virtual = (weights * pairs.value).sum(dim=-2, keepdim=True)
+    return (output * share + virtual) / total
