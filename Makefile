@@ -34,7 +34,7 @@ quickstart: $(VENV)/package
 ## test: install everything, then run the quality checks and all fast tests
 test: $(VENV)/tools $(VENV)/browser quality
 	$(BIN)/python -m pytest -m "not slow and not gpu and not timing" --numprocesses 2
-	$(BIN)/python -m pytest -m "timing and not gpu" tests/timing
+	MKL_CBWR=AUTO $(BIN)/python -m pytest -m "timing and not gpu" tests/timing
 
 ## test-slow: the tests that train until something moves, or need the packages of the tasks (fetched here, 280 MB)
 test-slow: $(VENV)/tools

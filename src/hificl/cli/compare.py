@@ -155,7 +155,7 @@ def command(
         "on_bad": on_bad and on_bad.value, "images": images, "columns": column_names(columns), "prompt": prompt,
         "generation": generation, "search": search or None, "store": store,
     }  # fmt: skip
-    with reporting(as_json) as report:
+    with reporting(as_json, same_bits=True) as report:
         chosen, others = read_settings(CompareOptions, words, given, takes_overrides=True)
         if chosen.store is not None and not chosen.search:
             raise InputError("--store keeps what a search has chosen; give --search with it.")

@@ -49,7 +49,7 @@ def command(
     Takes a few minutes on two CPU cores. A stopped run goes on when the same command is given again.
     """
     given = {"output": output, "model": model, "seed": seed, "train_size": train_size, "query_size": query_size}
-    with reporting(as_json) as report:
+    with reporting(as_json, same_bits=True) as report:
         chosen, _ = read_settings(QuickstartOptions, words, given)
         use_one_thread()
         if dry_run:

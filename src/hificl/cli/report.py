@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -45,8 +46,17 @@ def console(stream: TextIO) -> Console:
 
 
 @contextlib.contextmanager
-def reporting(as_json: bool) -> Iterator[Report]:
-    """Keep stdout for the result, and turn warnings of hificl into plain lines."""
+def reporting(as_json: bool, *, same_bits: bool = False) -> Iterator[Report]:
+    """Keep stdout for the result, and turn warnings of hificl into plain lines.
+
+    Args:
+        as_json: Whether the result is for a machine.
+        same_bits: For commands whose records must come out the same again, and whose killed runs go on to the same
+            bits. On some processors MKL's sums depend on where in memory a tensor lies, unless it is told before its
+            first call that they must not; products of one row, as in decoding, then take up to three times as long.
+    """
+    if same_bits:
+        os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     report = Report(sys.stdout, as_json)
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -82,7 +82,7 @@ def command(
 
     Example: hificl run grids/main.yaml tier=real root=DATA --dry-run
     """
-    with reporting(as_json) as report:
+    with reporting(as_json, same_bits=True) as report:
         grids, changes = _split(words)
         if dry_run:
             from hificl.cli.run_plan import show_plan

@@ -97,7 +97,7 @@ def command(
         "prompt": prompt, "method": method, "recipe": recipe, "output": output, "seed": seed,
         "resume": False if no_resume else None,
     }  # fmt: skip
-    with reporting(as_json) as report:
+    with reporting(as_json, same_bits=True) as report:
         chosen, overrides = read_settings(TrainOptions, words, given, takes_overrides=True, known=_known)
         rows = read_rows(chosen)
         backbone = _backbone(chosen, rows)
