@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 _HOME = {
     "HiFICLConfig": "hificl.tuner",
     "HiFICLModel": "hificl.tuner",
+    "capture_demonstrations": "hificl.context",
+    "initialise_from_demonstrations": "hificl.context",
     "virtual_attention": "hificl.attention",
     "load_backbone": "hificl.backbones",
     "BACKBONES": "hificl.backbones",
@@ -31,6 +33,7 @@ _MODULES = ("metrics", "statistics")
 if TYPE_CHECKING:
     from hificl.attention import virtual_attention
     from hificl.backbones import BACKBONES, load_backbone
+    from hificl.context import capture_demonstrations, initialise_from_demonstrations
     from hificl.data import Example
     from hificl.evaluation import evaluate
     from hificl.methods import METHODS
@@ -47,7 +50,9 @@ __all__ = [
     "HiFICLConfig",
     "HiFICLModel",
     "__version__",
+    "capture_demonstrations",
     "evaluate",
+    "initialise_from_demonstrations",
     "load",
     "load_backbone",
     "metrics",

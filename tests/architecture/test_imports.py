@@ -17,6 +17,7 @@ LEVELS = [
     {"tasks", "backbones"},
     {"evaluation"},
     {"adapters"},
+    {"context"},
     {"methods"},
     {"run"},
     {"training"},

@@ -99,7 +99,12 @@ def test_hash_is_the_same_on_every_machine() -> None:
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PromptForm)])
 def test_every_field_changes_the_hash(field: str) -> None:
     value = getattr(FORM, field)
-    special: dict[str, Any] = {"head_in": "frozen", "stop_words": ("\n",), "taught_answer": "{answer}"}
+    special: dict[str, Any] = {
+        "head_in": "frozen",
+        "stop_words": ("\n",),
+        "taught_answer": "{answer}",
+        "opening": "in_adapter",
+    }
     changed: Any = special.get(field, not value if isinstance(value, bool) else f"{value}+")
     assert dataclasses.replace(FORM, **{field: changed}).hash != FORM.hash
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hificl.diagnostics.watched import Mass, watched
 from hificl.errors import InputError
 from hificl.methods.mimic import MimICConfig
-from hificl.tuner import HiFICLConfig
+from hificl.tuner import HiFICLConfig, observed
 from methods.small_decoder import HEADS, LAYERS, adapted, padded_batch, small_decoder
 
 VIRTUAL = 5
@@ -93,6 +94,6 @@ def test_what_has_no_mass_is_refused() -> None:
         pass
     with watched(model, lambda *_: None) as modules:
         states = torch.zeros(1, 6, 2, 14, dtype=torch.float64)
-        function: Any = __import__("hificl.diagnostics.watched", fromlist=["_"])._watched_attention
+        function: Any = ALL_ATTENTION_FUNCTIONS[observed.NAME]
         with pytest.raises(InputError, match="with softcap is no plain softmax"):
             function(modules[0], states, states[:, :2], states[:, :2], None, softcap=30.0)

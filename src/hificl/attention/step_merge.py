@@ -45,7 +45,7 @@ def join_step(inputs: Inputs, pairs: PairTensors, output: Tensor, mass: Tensor) 
 def join_traced(inputs: Inputs, pairs: PairTensors, output: Tensor, mass: Tensor) -> Tensor:
     """Compute :func:`join_step` as sums of products, for compilers.
 
-    A compiler puts all of it into loops of its own, where a call of the kernel for so few pairs costs more than they do.
+    A compiler puts all of it into loops of its own; a call of the kernel for so few pairs costs more than they do.
     """
     scores = (inputs.query * pairs.key).sum(dim=-1, keepdim=True) * inputs.scale - pairs.offset
     mass = mass.unsqueeze(-1)

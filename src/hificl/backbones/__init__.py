@@ -12,7 +12,7 @@ from hificl.backbones.registry import BACKBONES, family_of
 if TYPE_CHECKING:
     from hificl.backbones.backbone import Backbone
     from hificl.backbones.batching import IGNORED_LABEL, collate
-    from hificl.backbones.encoding import Encoded, check_context, encode
+    from hificl.backbones.encoding import Encoded, check_context, encode, encode_context
     from hificl.backbones.geometry import build_on_meta, read_geometry
     from hificl.backbones.load import load_backbone
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_context",
     "collate",
     "encode",
+    "encode_context",
     "family_of",
     "load_backbone",
     "read_geometry",
@@ -41,6 +42,7 @@ _HEAVY = {
     "Encoded": "encoding",
     "check_context": "encoding",
     "encode": "encoding",
+    "encode_context": "encoding",
     "build_on_meta": "geometry",
     "read_geometry": "geometry",
     "load_backbone": "load",

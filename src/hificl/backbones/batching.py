@@ -54,7 +54,7 @@ def collate(
     for key in dict.fromkeys(key for one in encoded for key in one.inputs):
         parts = [
             _along_sequence(one, one.inputs[key], length, backbone.family.answer_token_type, padding_side)
-            if _runs_along_sequence(one, key)
+            if one.runs_along_sequence(key)
             else one.inputs[key]
             for one in encoded
             if key in one.inputs
@@ -69,12 +69,6 @@ def _rows(rows: list[list[int]], length: int, fill: int, side: str) -> Tensor:
         [fill] * (length - len(row)) + row if side == "left" else row + [fill] * (length - len(row)) for row in rows
     ]
     return torch.tensor(padded, dtype=torch.int64)
-
-
-def _runs_along_sequence(one: Encoded, key: str) -> bool:
-    """Whether a tensor has one entry per prompt token: token types [1, tokens], image masks [1, tokens, images]."""
-    tensor = one.inputs[key]
-    return not tensor.is_floating_point() and tensor.dim() >= 2 and tensor.shape[:2] == (1, len(one.input_ids))
 
 
 def _along_sequence(one: Encoded, tensor: Tensor, length: int, answer_type: int, side: str) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hificl.backbones.backbone import Backbone
-from hificl.backbones.prompts import Round, render
+from hificl.backbones.opening import opening_tokens
+from hificl.backbones.prompts import Round, render, render_context
 from hificl.backbones.rounds import rounds_of
 from hificl.backbones.tokens import continuation
 from hificl.data import Example, load_image
@@ -38,6 +39,11 @@ class Encoded:
         """Tokens of prompt and answer together."""
         return len(self.input_ids) + len(self.answer_ids)
 
+    def runs_along_sequence(self, key: str) -> bool:
+        """Whether a tensor has one entry per prompt token: token types [1, tokens], image masks [1, tokens, images]."""
+        tensor = self.inputs[key]
+        return not tensor.is_floating_point() and tensor.dim() >= 2 and tensor.shape[:2] == (1, len(self.input_ids))
+
 
 def encode(
     backbone: Backbone, example: Example, *, demonstrations: Sequence[Example] = (), answer: str | None = None
@@ -61,19 +67,35 @@ def encode(
     """
     shown = [*demonstrations, example]
     rounds = rounds_of(backbone.prompt, example, demonstrations)
-    _refuse_images(backbone, shown)
-    _refuse_marks(backbone, shown, rounds)
-    images = [
-        load_image(image, place=f"sample {one.id!r}, image {index}")
-        for one in shown
-        for index, image in enumerate(one.images, start=1)
-    ]
+    images = _images(backbone, shown, rounds)
     text = render(backbone.prompt, rounds, backbone.chat(), teaching=answer is not None)
     inputs = _process(backbone, text, images, example.id)
     prompt_ids = inputs.pop("input_ids")[0].tolist()
+    if backbone.prompt.begins_with_a_round:
+        prompt_ids, inputs = _without_opening(backbone, text, prompt_ids, inputs, example.id)
     answer_ids = [] if answer is None else _answer_ids(backbone, text, answer, example.id)
     encoded = Encoded(prompt_ids, answer_ids, inputs, example.id)
     check_context(backbone, encoded.length, example.id, shots=len(demonstrations))
+    return encoded
+
+
+def encode_context(backbone: Backbone, demonstrations: Sequence[Example]) -> Encoded:
+    """Render and tokenise what stands before the query of a prompt with demonstrations: the opening and these.
+
+    Args:
+        backbone: In a prompt form that writes its opening.
+        demonstrations: At least one, each with its first answer.
+
+    Raises:
+        InputError: As for :func:`encode`.
+    """
+    last = demonstrations[-1]
+    rounds = rounds_of(backbone.prompt, last, demonstrations)[:-1]
+    images = _images(backbone, demonstrations, rounds)
+    text = render_context(backbone.prompt, rounds, backbone.chat())
+    inputs = _process(backbone, text, images, last.id)
+    encoded = Encoded(inputs.pop("input_ids")[0].tolist(), [], inputs, last.id)
+    check_context(backbone, encoded.length, last.id, shots=len(demonstrations))
     return encoded
 
 
@@ -90,6 +112,26 @@ def check_context(backbone: Backbone, length: int, sample: str, *, shots: int = 
             f"sample {sample!r}: the sequence has {length} tokens and the context of {backbone.name} holds {limit}; "
             f"{remedy}."
         )
+
+
+def _images(backbone: Backbone, shown: Sequence[Example], rounds: Sequence[Round]) -> list[Any]:
+    """Load the images of all examples, in order."""
+    _refuse_images(backbone, shown)
+    _refuse_marks(backbone, shown, rounds)
+    return [
+        load_image(image, place=f"sample {one.id!r}, image {index}")
+        for one in shown
+        for index, image in enumerate(one.images, start=1)
+    ]
+
+
+def _without_opening(
+    backbone: Backbone, text: str, ids: list[int], inputs: dict[str, Tensor], sample: str
+) -> tuple[list[int], dict[str, Tensor]]:
+    """Cut off what the tokenizer or the chat template has put before the first round."""
+    start = opening_tokens(backbone, text, ids, sample)
+    along = Encoded(ids, [], inputs, sample).runs_along_sequence
+    return ids[start:], {key: tensor[:, start:] if along(key) else tensor for key, tensor in inputs.items()}
 
 
 def _refuse_images(backbone: Backbone, shown: Sequence[Example]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hificl.backbones.family import Family
 from hificl.backbones.instructions import chat_forms
 from hificl.backbones.prompts import PromptForm
@@ -12,7 +14,8 @@ KINDS = ("vqa", "caption", "choice", "yes_no", "label", "text")
 
 
 def is_own_form(family: Family, form: PromptForm) -> bool:
-    """Whether a form is one of its family now, under any name and for any kind of task."""
+    """Whether a form is one of its family now, under any name and for any kind of task, wherever its opening is."""
+    form = replace(form, opening="written")
     chat = chat_forms(family.prompt) if family.prompt.chat else {}
     return form in (family.prompt, family.plain_prompt, *chat.values(), *family.prompts.values())
 

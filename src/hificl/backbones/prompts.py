@@ -16,6 +16,8 @@ ChatRenderer = Callable[[list[dict[str, Any]], bool], str]
 
 HEAD_IN = ("all", "evaluation", "frozen")
 
+OPENINGS = ("written", "in_adapter")
+
 _FIRST_FIELDS = 9
 """The first fields, from ``name`` to ``image``, are stored and hashed always."""
 
@@ -37,7 +39,7 @@ class PromptForm:
 
     Raises:
         InputError: a template lacks ``{question}`` (captions need none), ``{images}`` (template form) or ``{answer}``,
-            or ``head_in`` is unknown.
+            or ``head_in`` or ``opening`` is unknown.
     """
 
     name: str
@@ -87,6 +89,10 @@ class PromptForm:
     stop_words: tuple[str, ...] | None = None
     """A generated answer is cut at the first of these; None: the stop words of the family."""
 
+    opening: str = "written"
+    """Where what stands before the first round is (begin mark, instruction, system turn): "written" in the prompt, or
+    "in_adapter", whose pairs were captured with it; prompts then begin with their first round."""
+
     def __post_init__(self) -> None:
         needed = {"answer": "{answer}"} if self.kind == "caption" else {"question": "{question}", "answer": "{answer}"}
         for field, mark in needed.items():
@@ -94,6 +100,9 @@ class PromptForm:
                 raise InputError(f"prompt form {self.name!r}: {field} {getattr(self, field)!r} lacks {mark}; add it.")
         if self.head_in not in HEAD_IN:
             raise InputError(f"prompt form {self.name!r}: head_in is {self.head_in!r}; known are {', '.join(HEAD_IN)}.")
+        if self.opening not in OPENINGS:
+            known = ", ".join(OPENINGS)
+            raise InputError(f"prompt form {self.name!r}: opening is {self.opening!r}; known are {known}.")
         if not self.chat and "{images}" not in self.question:
             raise InputError(
                 f"prompt form {self.name!r}: question {self.question!r} lacks {{images}}; add it, "
@@ -133,6 +142,11 @@ class PromptForm:
         return cls(**{**values, "stop_words": None if words is None else tuple(words)})
 
     @property
+    def begins_with_a_round(self) -> bool:
+        """Whether prompts hold no opening."""
+        return self.opening == "in_adapter"
+
+    @property
     def hash(self) -> str:
         """Sixteen hex digits that change when any field changes, the same on every machine."""
         text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=True)
@@ -163,8 +177,8 @@ def render(
     Raises:
         InputError: ``form`` is a chat form and ``chat`` is None.
     """
-    if teaching and form.head_in != "all" and len(rounds) == 1:
-        form = replace(form, head="")
+    if (teaching and form.head_in != "all" and len(rounds) == 1) or form.begins_with_a_round:
+        form = replace(form, head="", start="" if form.begins_with_a_round else form.start)
     if form.chat:
         if chat is None:
             raise InputError(
@@ -172,12 +186,30 @@ def render(
                 "use a template form instead."
             )
         return form.start + chat(_messages(form, rounds), True)
-    text = form.start + form.head
+    return form.start + form.head + _rounds(form, rounds) + form.close + ("" if teaching else form.cue)
+
+
+def render_context(form: PromptForm, rounds: Sequence[Round], chat: ChatRenderer | None = None) -> str:
+    """Write what stands before the query: the opening and the demonstrations, up to where the query's round begins.
+
+    Args:
+        form: The prompt form, with its opening.
+        rounds: Demonstrations, with answers; at least one.
+        chat: As for :func:`render`.
+    """
+    if form.chat:
+        assert chat is not None  # render has been asked before
+        return form.start + chat(_messages(form, rounds), False)
+    return form.start + form.head + _rounds(form, rounds)
+
+
+def _rounds(form: PromptForm, rounds: Sequence[Round]) -> str:
+    text = ""
     for round_ in rounds:
         text += _fill(form.question, **_question_values(round_), images=form.image * round_.images)
         if round_.answer is not None:
             text += _fill(form.answer, answer=round_.answer) + form.separator
-    return text + form.close + ("" if teaching else form.cue)
+    return text
 
 
 def chat_seam(form: PromptForm, chat: ChatRenderer) -> tuple[str, str]:

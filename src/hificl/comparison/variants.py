@@ -57,6 +57,9 @@ _NAMED = (
     Variant("hificl_kv", "hificl", "pairs per key-value head", {"share": "kv"}),
     Variant("hificl_offset", "hificl", "a learned score offset per pair", {"learn_score_offset": True}),
     Variant("hificl_official", "hificl", "the mass over all keys, as published", {"compat": "official"}),
+    Variant(
+        "hificl_start", "hificl", "a start from demonstrations", {"init": "demonstrations", "learn_score_offset": True}
+    ),
     # The weights of the authors' logged run.
     Variant(
         "hificl_teacher", "hificl", "a model with demonstrations teaches", {"teacher": "mse", "answer_weight": 0.5}

@@ -36,6 +36,7 @@ _METHODS = {
     "hificl_kv": "HiFICL, pairs per kv head",
     "hificl_offset": "HiFICL, learned offset",
     "hificl_official": "HiFICL, official mass",
+    "hificl_start": "HiFICL from demonstrations",
     "hificl_teacher": "HiFICL with teacher",
     "hyper_icl": "Hyper-ICL",
     "stave": "STAVE",

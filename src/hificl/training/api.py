@@ -15,7 +15,6 @@ from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
-from hificl.methods import METHODS
 from hificl.methods.fitting import Fitting
 from hificl.run import Run, load
 from hificl.training.arguments import training_arguments
@@ -24,7 +23,7 @@ from hificl.training.fit import fit
 from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
 from hificl.training.lessons import visits_of
-from hificl.training.request import Request, resolve
+from hificl.training.request import Request, implementation, prompted, resolve
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.training.session import Session
@@ -59,7 +58,9 @@ def train(
             ``record.json``.
         seed: Seed of the initial adapter, its dropout and (unless the recipe sets another) the order of the examples.
         resume: Take up an unfinished run in ``output_dir``; the result has the same bits as without the interruption.
-            A finished one is returned as it is. False starts over.
+            A finished one is returned as it is. False starts over. (On some Intel processors sums depend on where in
+            memory a tensor lies; there the same bits need ``MKL_CBWR=AUTO,STRICT`` in the environment before torch is
+            imported, as the command line does it.)
         task: Name of the task, for the record and the model card.
         source: What the record is to say about the examples, as JSON values: task, protocol, skipped rows.
         **overrides: Fields of the recipe or of the PEFT config, by name.
@@ -73,6 +74,7 @@ def train(
     """
     check_examples(examples)
     request = resolve(backbone, method, recipe, overrides)
+    backbone = prompted(backbone, request)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
     folder = RunFolder(Path(output_dir))
     steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))
@@ -111,8 +113,7 @@ def _session(fitting: Fitting, request: Request, arguments: TrainingArguments, f
         raise InputError(f"train: this {request.method} has no parameters to train; change its options.")
     if recipe.scale_learning_rate is not None and not scale_parameters(model):
         raise InputError(f"train: {request.method} has no scales; leave scale_learning_rate out.")
-    implementation = METHODS[request.method].implementation if request.method in METHODS else None
-    prepare = getattr(implementation, "prepare", None)
+    prepare = getattr(implementation(request.method), "prepare", None)
     return Session(
         model=model,
         backbone=backbone,

@@ -17,7 +17,7 @@ from hificl.training.finished import count_stored, count_trainable
 from hificl.training.holdout import split_holdout
 from hificl.training.lessons import visits_of
 from hificl.training.recipes import Recipe, is_fitted, recipe_values
-from hificl.training.request import resolve
+from hificl.training.request import prompted, resolve
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.tuner.sidecar import Sidecar
 
@@ -97,6 +97,7 @@ def plan(
     """
     check_examples(examples)
     request = resolve(backbone, method, recipe, overrides)
+    backbone = prompted(backbone, request)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
     steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))
     parts = [EncodedExamples(backbone, [examples[index] for index in part], 0) for part in (training, held) if part]

@@ -29,6 +29,9 @@ ADDED = ("group_by_length", "gradient_checkpointing", "compile")
 """Fields of the recipe that no run had at first. With its default value such a field changes nothing, and is left out:
 a run from before is the same run."""
 
+ADDED_TO_CONFIG = ("init", "init_shots", "init_captures")
+"""Likewise fields of a method's config; those of HiFICL's start mean something where it is no random one."""
+
 
 def run_identity(
     backbone: Backbone,
@@ -73,7 +76,9 @@ def backbone_values(backbone: Backbone) -> dict[str, Any]:
 
 def peft_values(config: PeftConfig) -> dict[str, Any]:
     """Return the fields of a PEFT config as JSON values; what PEFT fills in while it attaches is left out."""
-    later = ("base_model_name_or_path", "revision", "auto_mapping", "peft_version")
+    later = ["base_model_name_or_path", "revision", "auto_mapping", "peft_version"]
+    if getattr(config, "init", "random") == "random":
+        later += ADDED_TO_CONFIG
     values = {name: value for name, value in config.to_dict().items() if name not in later}
     plain = json.loads(json.dumps(values, default=_plain_value))
     return dict(sorted(plain.items()))

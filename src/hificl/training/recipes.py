@@ -58,7 +58,7 @@ class Recipe:
     """Passes over the training examples; None takes the paper's number for the number of examples."""
 
     steps: int | None = None
-    """Optimiser steps; overrides ``epochs``."""
+    """Optimiser steps; overrides ``epochs``. 0 leaves an adapter as it starts, where it starts from demonstrations."""
 
     order_seed: int | None = None
     """Seed of the order of the examples; None takes the run's seed."""
@@ -119,7 +119,7 @@ class Recipe:
         self._check("warmup", 0 <= self.warmup < 1, "a share of the steps, from 0 to below 1")
         self._check("holdout", 0 <= self.holdout < 1, "a share of the examples, from 0 to below 1")
         self._check("epochs", self.epochs is None or self.epochs > 0, "above 0")
-        self._check("steps", self.steps is None or self.steps > 0, "above 0")
+        self._check("steps", self.steps is None or self.steps >= 0, "at least 0")
         self._check_losses()
         if self.batch_size % self.micro_batch_size:
             raise InputError(

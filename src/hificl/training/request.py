@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from peft import PeftConfig
@@ -80,7 +81,20 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     config = build(chosen)
     if getattr(config, "num_virtual_tokens", None) == 0:
         raise InputError(f"train: num_virtual_tokens is 0, so {name} has nothing to train; give it some, such as 8.")
+    if resolved.steps == 0 and getattr(config, "init", "random") == "random":
+        raise InputError("train: steps is 0, and nothing but init='demonstrations' makes an adapter without training.")
     return Request(name, config, resolved)
+
+
+def implementation(method: str) -> ModuleType | None:
+    """Return the file of a method, None for a PEFT method that is not one of ``METHODS``."""
+    return METHODS[method].implementation if method in METHODS else None
+
+
+def prompted(backbone: Backbone, request: Request) -> Backbone:
+    """Return the backbone as the trained adapter will be asked; a method's file may say that it is otherwise."""
+    change = getattr(implementation(request.method), "prompted", None)
+    return backbone if change is None else change(backbone, request.config)
 
 
 def option_names(method: str) -> set[str]:

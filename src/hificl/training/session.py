@@ -61,8 +61,8 @@ class Session:
     held_out: EncodedExamples | None
     arguments: TrainingArguments
     folder: RunFolder
-    prepare: Callable[[PeftModel], Mapping[str, Any]] | None = None
-    """Fills buffers of the adapter before the first step of the run."""
+    prepare: Callable[[PeftModel], Mapping[str, Any] | None] | None = None
+    """Fills the adapter before the first step of the run and reports; None where there was nothing to do."""
 
     @property
     def encoded(self) -> EncodedExamples:
@@ -94,7 +94,7 @@ class Session:
         seconds = checkpoints.seconds_trained(last) if last else 0.0
         prepared, seconds = self._prepared(last, seconds)
         features = FeatureCounts()
-        if last is None or not self._is_over(last, history):
+        if self.arguments.max_steps > 0 and (last is None or not self._is_over(last, history)):
             objective = Objective(self.backbone, self.model, self.request.recipe)
             trainer = self._trainer(objective, seconds)
             features = self._steps(trainer, objective, last)
@@ -140,9 +140,10 @@ class Session:
             started = time.monotonic()
             values = self.prepare(self.model.eval())
             seconds += time.monotonic() - started
-            self._on_main(lambda: records.write_json(report, values))
-        found: Mapping[str, Any] = records.read_json(report)
-        return found, seconds
+            if values is not None:
+                self._on_main(lambda: records.write_json(report, values))
+            return values, seconds
+        return records.read_json(report) if report.is_file() else None, seconds
 
     def _is_over(self, last: Path, history: list[dict[str, Any]]) -> bool:
         """Whether a run was killed after its last step, before its adapter was written."""
@@ -204,7 +205,7 @@ class Session:
                 "trainable_parameters": count_trainable(self.model),
                 "stored_parameters": count_stored(self.model),
                 "base_parameters": sum(parameter.numel() for parameter in self.backbone.model.parameters()),
-                "steps": max(entry["step"] for entry in history),
+                "steps": max((entry["step"] for entry in history), default=0),
                 "losses": [entry["loss"] for entry in history if "loss" in entry],
                 "held_out": held_out,
                 "best_step": best_step(history),

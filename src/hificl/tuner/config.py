@@ -44,7 +44,12 @@ def registered(config: type[Config]) -> type[Config]:
     return config
 
 
-CHOICES = {"share": ("query", "kv"), "mixing": ("softmax", "additive"), "compat": ("exact", "official")}
+CHOICES = {
+    "share": ("query", "kv"),
+    "mixing": ("softmax", "additive"),
+    "compat": ("exact", "official"),
+    "init": ("random", "demonstrations"),
+}
 
 
 @dataclass
@@ -126,6 +131,12 @@ class HiFICLConfig(PairsConfig):
         compat: ``"exact"``: masks count in the real mass. ``"official"``: the real mass is taken over all keys, later
             and padded ones included, as the authors' published code does. For parity experiments only: a later token
             then changes earlier outputs, and cached decoding differs from a full forward.
+        init: ``"random"``: as published. ``"demonstrations"``: ``hificl.train`` captures real demonstrations in the
+            frozen model, compresses them to the pairs of the adapter and starts there; outside of it call
+            :func:`hificl.initialise_from_demonstrations`. Give it ``learn_score_offset=True``: one pair then stands for
+            as much attention as the tokens that it replaces.
+        init_shots: Demonstrations of one capture.
+        init_captures: Captures whose pairs are joined before they are compressed, each of other demonstrations.
         init_weights: False starts from small random values instead of zeros, so that tests see an effect.
 
     The other fields are those of :class:`PairsConfig`.
@@ -148,6 +159,9 @@ class HiFICLConfig(PairsConfig):
     init_score_offset: float = field(default=0.0, metadata={"help": "subtracted from the virtual scores"})
     learn_score_offset: bool = field(default=False, metadata={"help": "learn the offset, one per pair"})
     compat: str = field(default="exact", metadata={"help": "'exact' or 'official' (parity experiments)"})
+    init: str = field(default="random", metadata={"help": "'random' or 'demonstrations'"})
+    init_shots: int = field(default=8, metadata={"help": "demonstrations of one capture"})
+    init_captures: int = field(default=1, metadata={"help": "captures that are joined"})
     init_weights: bool = field(default=True, metadata={"help": "False: random values, for tests"})
 
     def __post_init__(self) -> None:
@@ -160,7 +174,16 @@ class HiFICLConfig(PairsConfig):
         offset = self.init_score_offset
         if isinstance(offset, bool) or not isinstance(offset, int | float) or math.isnan(offset) or offset == -math.inf:
             raise InputError(f"HiFICLConfig: init_score_offset={offset!r} must be a number, such as 0.0")
+        for name in ("init_shots", "init_captures"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise InputError(f"HiFICLConfig: {name}={number!r} must be an integer of at least 1")
         self.check_choices(CHOICES)
+        if self.init == "demonstrations" and (self.mixing != "softmax" or self.compat != "exact"):
+            raise InputError(
+                "HiFICLConfig: init='demonstrations' takes pairs from one softmax over demonstrations and query; leave "
+                "mixing='softmax' and compat='exact'"
+            )
 
     def pairs(self, site: Site) -> nn.Module:
         """Return the pairs of one attention module."""

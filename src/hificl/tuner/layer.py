@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hificl.tuner.config import PairsConfig
 from hificl.tuner.kept import KeptPairs
-from hificl.tuner.pairs import BASE, Pairs, joined, per_row
+from hificl.tuner.pairs import BASE, Pairs, joined, per_row, weighted
 from hificl.tuner.sidecar import Sidecar, on_meta_if
 from hificl.tuner.sites import Site
 
@@ -51,6 +51,7 @@ class HiFICLLayer(Sidecar):
         self.site = site
         self.folded: Folded | None = None
         self.kept = kept or KeptPairs()
+        self.weights: dict[str, float] = {}
 
     def update_layer(self, adapter_name: str, config: PairsConfig, device: torch.device) -> None:
         """Add an adapter, or replace the one of that name; ``device`` is where the attention module computes now."""
@@ -62,6 +63,15 @@ class HiFICLLayer(Sidecar):
         """Forget what was multiplied out: another adapter may be meant from now on."""
         self.folded = None
         self.kept.clear()
+
+    def weigh(self, weights: Mapping[str, float]) -> None:
+        """Set how much mass adapters have beside one another; those that are not named have their own."""
+        self.weights = dict(weights)
+        self.changed()
+
+    def _made(self, name: str, scale: float) -> Pairs:
+        made: Pairs = self.adapters[name](scale)
+        return weighted(made, self.weights.get(name, 1.0))
 
     def forward(self, batch: int, scale: float, *, is_step: bool = False) -> Pairs | None:
         """Return the pairs for a batch, or None where the base model answers alone.
@@ -96,10 +106,10 @@ class HiFICLLayer(Sidecar):
         if not self.is_active():
             return None
         if self.row_adapters is None:
-            pairs = joined([self.adapters[name](scale) for name in self.active_adapters if name in self.adapters])
+            pairs = joined([self._made(name, scale) for name in self.active_adapters if name in self.adapters])
             return pairs if pairs.key.shape[-2] else None
         names = self.adapter_of_each_row(batch)
-        used = {name: self.adapters[name](scale) for name in dict.fromkeys(names) if name in self.adapters}
+        used = {name: self._made(name, scale) for name in dict.fromkeys(names) if name in self.adapters}
         return per_row([name if name in used else BASE for name in names], used)
 
     def _fold(self, asked: tuple[Any, ...], pairs: Pairs | None) -> Folded | None:

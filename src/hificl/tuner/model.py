@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -52,6 +53,29 @@ class HiFICLModel(SidecarModel):
         if "_sites" not in self.__dict__:
             self.__dict__["_sites"] = find_sites(self.model)
         return self.__dict__["_sites"]
+
+    def set_adapter_weights(self, weights: Mapping[str, float]) -> None:
+        """Set how much mass adapters have in the joint softmax, where several are active at once.
+
+        Active adapters share one softmax with the prompt, as demonstrations of several tasks in it would. A weight w
+        adds log(w) to the scores of an adapter's pairs: they count as w times as many demonstrations. 1 is the adapter
+        as it is, 0 takes it away; ``{}`` gives all of them their own mass again. Weights are not stored.
+
+        Args:
+            weights: By adapter name; adapters that are not named have weight 1.
+
+        Raises:
+            InputError: No such adapter, or a weight that is negative or not finite.
+        """
+        for name, weight in weights.items():
+            if name not in self.peft_config:
+                raise InputError(f"there is no adapter {name!r}; loaded are {', '.join(map(repr, self.peft_config))}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise InputError(
+                    f"the weight of adapter {name!r} is {weight!r}; it must be a number from 0, such as 0.5"
+                )
+        for layer in self.sidecars():
+            layer.weigh(weights)
 
     def _check_target_module_exists(self, peft_config: Any, key: str) -> Any:  # type: ignore[override]
         site = self.sites.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -73,6 +74,29 @@ class VirtualPairs(nn.Module):
         with without_autocast(left.device.type):
             return left @ right
 
+    @torch.no_grad()
+    def assign(self, key: Tensor, value: Tensor, offset: Tensor) -> None:
+        """Take over pairs; factors get the nearest products of their rank (truncated singular values).
+
+        Args:
+            key: [heads virtual head_dim], ``heads`` being key-value heads where pairs are shared.
+            value: [heads virtual value_dim].
+            offset: [heads virtual], subtracted from the scaled scores; taken over only where the offset is learned.
+        """
+        for name, matrix in (("key", key), ("value", value)):
+            if hasattr(self, f"{name}_full"):
+                getattr(self, f"{name}_full").copy_(matrix)
+                continue
+            left, right = getattr(self, f"{name}_left"), getattr(self, f"{name}_right")
+            rows, sizes, columns = torch.linalg.svd(matrix.double(), full_matrices=False)
+            kept = min(left.shape[-1], sizes.shape[-1])
+            roots = sizes[:, :kept].sqrt()
+            # What a rank beyond that of the matrix adds is zero at first, and can grow from the side that is not.
+            left[:, :, :kept] = rows[:, :, :kept] * roots.unsqueeze(1)
+            right.zero_()[:, :kept] = columns[:, :kept] * roots.unsqueeze(2)
+        if hasattr(self, "score_offset"):
+            self.score_offset.copy_(offset)
+
     def forward(self, scale: float = 1.0) -> Pairs:
         """Return the pairs of every query head; ``scale``, the factor on their scores, changes nothing here."""
         offset: float | Tensor = self.constant_offset
@@ -82,6 +106,16 @@ class VirtualPairs(nn.Module):
         if self.repeats > 1:
             key, value = key.repeat_interleave(self.repeats, dim=0), value.repeat_interleave(self.repeats, dim=0)
         return Pairs(key, value, offset, self.additive, self.unmasked_mass)
+
+
+def weighted(pairs: Pairs, weight: float) -> Pairs:
+    """Let pairs stand for ``weight`` times the mass that they have: ``log(weight)`` is added to their scores.
+
+    0 takes them away.
+    """
+    if weight == 1.0:
+        return pairs
+    return pairs._replace(score_offset=pairs.score_offset - (math.log(weight) if weight else -math.inf))
 
 
 def _same_mixing(found: list[Pairs]) -> tuple[bool, bool]:

@@ -1,0 +1,93 @@
+"""Text before position 0: a context read at the positions that it has as seen from the query behind it.
+
+A query that stands alone begins at position 0, behind a context of N tokens at N. Reading the context from position -N
+on gives its keys the rotation that they have for the query alone. The model itself rotates, so that every rotary
+embedding that turns by position comes out right: scaled, partial, on three axes, before or after a norm.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from hificl.errors import InputError
+from hificl.tuner.sites import text_decoder
+
+TURNING = ("default", "linear", "llama3", "yarn", "proportional")
+"""Types of rotary embedding whose frequencies do not depend on the length of the sequence."""
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class ReadBeforeZero:
+    """A forward pre-hook on a text decoder: the token after the last one would stand at position 0."""
+
+    def __init__(self) -> None:
+        self.first = 0
+
+    def __call__(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Move the positions that were given, or would be counted, back."""
+        tokens = kwargs.get("inputs_embeds") if kwargs.get("inputs_embeds") is not None else kwargs.get("input_ids")
+        tokens = args[0] if tokens is None else tokens
+        told = kwargs.get("position_ids")
+        if told is None:
+            told = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[:2])
+        self.first = int(told.min()) - int(told.max()) - 1
+        return args, {**kwargs, "position_ids": told - told.max() - 1}
+
+
+@contextmanager
+def read_before_zero(model: nn.Module) -> Iterator[ReadBeforeZero]:
+    """Let a model read everything inside at negative positions.
+
+    Yields:
+        The hook; its ``first`` is the position of the first token of the last forward.
+
+    Raises:
+        InputError: The model has no rotary embedding that turns by position alone; the message says what it has.
+    """
+    decoder = text_decoder(model)
+    check_rotary(decoder)
+    hook = ReadBeforeZero()
+    handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield hook
+    finally:
+        handle.remove()
+
+
+def check_rotary(decoder: nn.Module) -> None:
+    """Refuse decoders whose keys cannot be moved by turning them.
+
+    Raises:
+        InputError: With what the decoder has, and why that cannot be moved.
+    """
+    name = type(decoder).__name__
+    rotary = [module for module in decoder.modules() if _frequencies(module)]
+    if not rotary or "position_ids" not in inspect.signature(decoder.forward).parameters:
+        raise InputError(
+            f"{name} has no rotary embedding that follows position ids (learned positions, biases or none at all), so "
+            "the keys of demonstrations cannot be moved to where a query alone would see them; use init='random'."
+        )
+    for module in rotary:
+        if "position_ids" not in inspect.signature(module.forward).parameters:
+            raise InputError(
+                f"{type(module).__name__} of {name} reads its rotation off a table that has no place before position "
+                "0; use init='random'."
+            )
+        told = getattr(module, "rope_type", "default")
+        for kind in told.values() if isinstance(told, dict) else (told,):
+            if kind not in TURNING:
+                raise InputError(
+                    f"{type(module).__name__} of {name} has rope_type {kind!r}, whose frequencies change with the "
+                    "length of the sequence, so that keys of a longer prompt fit no shorter one; use init='random'."
+                )
+
+
+def _frequencies(module: nn.Module) -> bool:
+    return any(buffer.endswith("inv_freq") for buffer in module._buffers)

@@ -1,0 +1,102 @@
+"""Queries that read behind a context in the frozen model, taken where attention takes place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from hificl.adapters.stored import new_adapter
+from hificl.backbones import Backbone, Encoded, collate
+from hificl.context.capture import Captured
+from hificl.context.compression import Asked
+from hificl.context.written import write_whole
+from hificl.tuner import HiFICLConfig, HiFICLLayer, find_sites
+from hificl.tuner.observed import AttentionCall, observed
+from hificl.tuner.sidecar import sidecars
+
+MOST_ROWS = 1024
+"""Queries of one head that are kept, spread evenly over all."""
+BATCH = 8
+"""Examples of one forward."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The queries of one module, of all its query heads."""
+
+    query: Tensor
+    """[heads queries head_dim], float64."""
+
+    real_mass: Tensor
+    """[heads queries], the log-sum-exp of the scores of the keys that the prompt itself has."""
+
+    real_output: Tensor
+    """[heads queries value_dim], attention to these alone."""
+
+    scale: float
+
+    def of_heads(self, heads: int) -> Asked:
+        """Return the queries for so many heads: those of all query heads that share one stand behind one another."""
+        query, mass, output = (
+            part.reshape(heads, -1, *part.shape[2:]) for part in (self.query, self.real_mass, self.real_output)
+        )
+        return Asked(query, mass, output, self.scale)
+
+
+def full_adapter(backbone: Backbone, captured: Captured) -> PeftModel:
+    """Return the frozen model with every captured pair in place, on a module tree of its own."""
+    sites = find_sites(backbone.model)
+    shared = all(keys.shape[0] == sites[name].kv_heads for name, keys in captured.keys.items())
+    config = HiFICLConfig(
+        num_virtual_tokens=captured.tokens,
+        factorize_key=False,
+        factorize_value=False,
+        share="kv" if shared else "query",
+        init_score_offset=captured.score_offset,
+    )
+    model = new_adapter(backbone, config).eval()
+    write_whole(model, captured)
+    return model
+
+
+@torch.no_grad()
+def ask(model: PeftModel, backbone: Backbone, encoded: Sequence[Encoded]) -> dict[str, Questions]:
+    """Let a model read examples and keep what its attention modules ask, by the modules' names.
+
+    Args:
+        model: With the pairs of the whole context.
+        backbone: Pads the batches.
+        encoded: Examples without opening, with their answers.
+    """
+    modules = [parent for parent, _, layer in sidecars(model, HiFICLLayer)]
+    kept: dict[str, list[Questions]] = {}
+    real = torch.empty(0)
+
+    def see(_: int, call: AttentionCall) -> None:
+        output, mass = call.real_attention()
+        rows = real.to(mass.device)
+        query, mass, output = (
+            part.transpose(1, 2)[rows].transpose(0, 1).double() for part in (call.query, mass, output)
+        )
+        kept.setdefault(call.name, []).append(Questions(query, mass, output, call.scale))
+
+    for first in range(0, len(encoded), BATCH):
+        batch = collate(backbone, encoded[first : first + BATCH])
+        batch.pop("labels", None)
+        real = batch["attention_mask"].bool()
+        with observed(modules, see):
+            model(**{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False)
+    return {name: _spread(parts) for name, parts in kept.items()}
+
+
+def _spread(parts: Sequence[Questions]) -> Questions:
+    query = torch.cat([one.query for one in parts], dim=1)
+    mass = torch.cat([one.real_mass for one in parts], dim=1)
+    output = torch.cat([one.real_output for one in parts], dim=1)
+    places = torch.linspace(0, query.shape[1] - 1, min(MOST_ROWS, query.shape[1]), dtype=torch.float64)
+    places = places.round().long().to(query.device)
+    return Questions(query[:, places], mass[:, places], output[:, places], parts[0].scale)

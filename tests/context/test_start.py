@@ -1,0 +1,182 @@
+"""The start from demonstrations through the public interface: the law on token ids, records, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+import hificl
+from closeness import assert_close, rounding_budget
+from hificl.adapters.stored import new_adapter
+from hificl.backbones import Backbone, PromptForm, collate, encode, encode_context
+from hificl.context import Captured, capture_demonstrations, with_opening
+from hificl.context.written import written_context
+from hificl.data import Example
+from hificl.errors import InputError
+from hificl.tuner import HiFICLLayer
+from hificl.tuner.sidecar import sidecars
+from training.test_alignment import CHAT
+
+PLAIN = PromptForm(name="plain", start="<s>", question="{images} {question} A:", answer=" {answer}", separator="\n",
+                   end="\n")  # fmt: skip
+FORMS = {
+    "begin mark": PLAIN,
+    "instruction": replace(PLAIN, head="light yellow\n"),
+    "chat": PromptForm(name="chat", chat=True, question="{question}"),
+}
+
+
+def formed(backbone: Backbone, name: str) -> Backbone:
+    backbone.processor.chat_template = CHAT if FORMS[name].chat else None
+    return replace(backbone, prompt=FORMS[name])
+
+
+def adapter(backbone: Backbone, pairs: int, **options: object) -> PeftModel:
+    told = {"init": "demonstrations", "factorize_key": False, "factorize_value": False, **options}
+    return new_adapter(backbone, hificl.HiFICLConfig(num_virtual_tokens=pairs, **told)).eval()  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def last_logits(
+    model: torch.nn.Module, backbone: Backbone, query: Example, shown: Sequence[Example] = ()
+) -> torch.Tensor:
+    batch = collate(backbone, [encode(backbone, query, demonstrations=shown)])
+    double = {name: one.to(next(model.parameters()).dtype) if one.is_floating_point() else one for name, one in
+              batch.items()}  # fmt: skip
+    return model(**double).logits[0, -1]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_token_kept_gives_the_logits_of_the_prompt(
+    backbone: Backbone, examples: list[Example], name: str
+) -> None:
+    backbone = formed(backbone, name)
+    shown, query = examples[:3], examples[4]
+    captured = hificl.capture_demonstrations(backbone, shown)
+    assert captured.tokens == encode_context(backbone, shown).length
+    model = adapter(backbone, captured.tokens)
+    started = hificl.initialise_from_demonstrations(model, shown, backbone=backbone)
+    expected = last_logits(backbone.model, backbone, query, shown)
+    budget = rounding_budget(expected, last_logits(new_double(backbone), backbone, query, shown))
+    assert_close(last_logits(model, started.backbone, query), expected, budget, "logits")
+    written = last_logits(model, backbone, query)
+    assert (written - expected).abs().max() > 10 * budget, "with the opening twice it is an approximation only"
+
+
+def new_double(backbone: Backbone) -> torch.nn.Module:
+    import copy
+
+    return copy.deepcopy(backbone.model).double()
+
+
+def test_prompts_of_such_an_adapter_begin_with_the_round(backbone: Backbone, examples: list[Example]) -> None:
+    for name, form in FORMS.items():
+        backbone = formed(backbone, name)
+        asked = with_opening(backbone, "in_adapter")
+        whole = encode(backbone, examples[3], demonstrations=examples[:2]).input_ids
+        context = encode_context(backbone, examples[:2]).input_ids
+        assert whole == [*context, *encode(asked, examples[3]).input_ids], form.name
+
+
+def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, examples: list[Example]) -> None:
+    backbone, shown = formed(backbone, "begin mark"), examples[:4]
+    distances = []
+    for pairs in (2, 12, 48):
+        model = adapter(backbone, pairs, learn_score_offset=True)
+        started = hificl.initialise_from_demonstrations(model, shown, backbone=backbone, queries=examples[4:])
+        assert started.report["pairs"] == pairs
+        expected = [last_logits(backbone.model, backbone, query, shown) for query in examples[4:]]
+        found = [last_logits(model, started.backbone, query) for query in examples[4:]]
+        distances.append(sum(float((one - two).norm()) for one, two in zip(found, expected, strict=True)))
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.5 * distances[0]
+
+
+def test_factors_are_the_nearest_of_their_rank(backbone: Backbone, examples: list[Example]) -> None:
+    backbone = formed(backbone, "begin mark")
+    captured = capture_demonstrations(backbone, examples[:2])
+    full = adapter(backbone, 5, learn_score_offset=True)
+    for rank, exact in ((5, True), (2, False)):
+        low = adapter(backbone, 5, r=rank, factorize_key=True, factorize_value=True, learn_score_offset=True)
+        for model in (full, low):
+            hificl.initialise_from_demonstrations(model, captured, backbone=backbone, queries=examples[4:])
+        for one, other in zip(layers(full), layers(low), strict=True):
+            keys = written_context(one, "default").key, written_context(other, "default").key
+            assert torch.allclose(*keys, atol=1e-5) == exact
+            assert torch.linalg.matrix_rank(keys[1], atol=1e-4).max() <= rank
+
+
+def layers(model: PeftModel) -> list[HiFICLLayer]:
+    return [layer for _, _, layer in sidecars(model, HiFICLLayer) if isinstance(layer, HiFICLLayer)]
+
+
+def test_several_captures_together_have_the_mass_of_one(backbone: Backbone, examples: list[Example]) -> None:
+    backbone, shown = formed(backbone, "begin mark"), examples[:2]
+    once = capture_demonstrations(backbone, shown)
+    twice = capture_demonstrations(backbone, [*shown, *shown], shots=2)
+    assert twice.tokens == 2 * once.tokens
+    logits = []
+    for captured in (once, twice):
+        model = adapter(backbone, captured.tokens, init_score_offset=captured.score_offset)
+        started = hificl.initialise_from_demonstrations(model, captured, backbone=backbone)
+        logits.append(last_logits(model, started.backbone, examples[5]))
+    assert torch.allclose(*logits, atol=1e-4)
+
+
+def test_training_starts_there_and_the_adapter_remembers(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    backbone = formed(backbone, "begin mark")
+    options = {"init": "demonstrations", "init_shots": 3, "learn_score_offset": True, "num_virtual_tokens": 4, "r": 4}
+    run = hificl.train(backbone, examples, output_dir=tmp_path / "start", steps=0, **options)
+    assert run.record["results"]["losses"] == []
+    prepared = run.record["results"]["prepared"]
+    assert len(prepared["demonstrations"]) == 3
+    assert prepared["pairs"] == 4 < prepared["tokens"]
+    again = hificl.load(tmp_path / "start", backbone=backbone)
+    assert again.backbone.prompt.begins_with_a_round
+    assert torch.equal(*(last_logits(one.model, one.backbone, examples[5]) for one in (run, again)))
+    trained = hificl.train(backbone, examples, output_dir=tmp_path / "on", steps=2, **options)
+    assert trained.record["results"]["steps"] == 2
+    assert trained.record["results"]["prepared"] == prepared
+    assert not torch.equal(*(last_logits(one.model, one.backbone, examples[5]) for one in (run, trained)))
+
+
+def test_a_random_start_has_nothing_without_training(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="steps is 0"):
+        hificl.train(backbone, examples, output_dir=tmp_path / "run", steps=0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told", "message"),
+    [
+        (999, {}, "the demonstrations have 8[0-9] tokens; take at most that"),
+        (4, {"compression": "zip"}, "unknown compression 'zip'"),
+        (4, {"adapter_name": "other"}, "no HiFICL adapter 'other'"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    backbone: Backbone, examples: list[Example], pairs: int, told: dict[str, str], message: str
+) -> None:
+    backbone = formed(backbone, "begin mark")
+    with pytest.raises(InputError, match=message):
+        hificl.initialise_from_demonstrations(adapter(backbone, pairs), examples[:3], backbone=backbone, **told)  # type: ignore[arg-type]
+
+
+def test_pairs_fitted_to_no_query_are_refused(backbone: Backbone, examples: list[Example]) -> None:
+    captured: Captured = capture_demonstrations(formed(backbone, "begin mark"), examples[:2])
+    with pytest.raises(InputError, match="no queries were given"):
+        hificl.initialise_from_demonstrations(adapter(backbone, 4), captured, backbone=backbone)
+
+
+def test_an_instruction_inside_the_first_turn_is_refused(backbone: Backbone) -> None:
+    form = replace(FORMS["chat"], head="Answer. ")
+    with pytest.raises(InputError, match="instruction inside the first turn"):
+        with_opening(replace(backbone, prompt=form), "in_adapter")
