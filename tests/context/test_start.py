@@ -13,11 +13,14 @@ from peft import PeftModel
 import hificl
 from closeness import assert_close, rounding_budget
 from hificl.adapters.stored import new_adapter
-from hificl.backbones import Backbone, PromptForm, collate, encode, encode_context
-from hificl.context import Captured, capture_demonstrations, with_opening
+from hificl.backbones import Backbone, PromptForm, collate, encode, encode_context, with_opening
+from hificl.context import Captured, capture_demonstrations
 from hificl.context.written import written_context
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.training.lessons import visits_of
+from hificl.training.recipes import Recipe
+from hificl.training.samples import EncodedExamples
 from hificl.tuner import HiFICLLayer
 from hificl.tuner.sidecar import sidecars
 from training.test_alignment import CHAT
@@ -180,3 +183,27 @@ def test_an_instruction_inside_the_first_turn_is_refused(backbone: Backbone) -> 
     form = replace(FORMS["chat"], head="Answer. ")
     with pytest.raises(InputError, match="instruction inside the first turn"):
         with_opening(replace(backbone, prompt=form), "in_adapter")
+
+
+@pytest.mark.parametrize("name", ["begin mark", "chat"])
+def test_a_teacher_reads_the_opening_that_the_pairs_of_its_student_hold(
+    backbone: Backbone, examples: list[Example], name: str
+) -> None:
+    backbone = formed(backbone, name)
+    student = EncodedExamples(with_opening(backbone, "in_adapter"), examples)
+    recipe = Recipe(teacher="mse", teacher_shots=2, batch_size=1, micro_batch_size=1)
+    lesson = visits_of(student, recipe, 3, 0)[0]
+    assert lesson.teacher is not None
+    shown = len(lesson.teacher.input_ids) - len(lesson.student.input_ids)
+    opening = opening_ids(backbone, examples)
+    assert lesson.teacher.input_ids[: len(opening)] == opening
+    assert lesson.teacher.input_ids[shown:] == lesson.student.input_ids
+    assert lesson.tokens == lesson.student.length, "nothing stands before the query of the student"
+
+
+def opening_ids(backbone: Backbone, examples: list[Example]) -> list[int]:
+    whole, alone = (
+        encode(one, examples[0]).input_ids for one in (backbone, with_opening(backbone, "in_adapter"))
+    )  # fmt: skip
+    assert whole[-len(alone) :] == alone
+    return whole[: -len(alone)]

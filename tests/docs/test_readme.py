@@ -62,6 +62,7 @@ def test_the_tables_are_drawn_from_the_records() -> None:
     assert drawn.section() in README, "run python scripts/readme_table.py"
     assert drawn.comparison_section() in README, "run python scripts/readme_table.py"
     assert drawn.gates_section() in README, "run python scripts/readme_table.py"
+    assert drawn.speed_section() in README, "run python scripts/readme_table.py"
     for cell in ["icl_16", *(binding.folder for binding in BINDINGS)]:
         assert json.loads((drawn.GATES.parent / cell / "cell.json").read_text(encoding="utf-8"))["sample_ids"][
             "queries"

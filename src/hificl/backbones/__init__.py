@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hificl.backbones.encoding import Encoded, check_context, encode, encode_context
     from hificl.backbones.geometry import build_on_meta, read_geometry
     from hificl.backbones.load import load_backbone
+    from hificl.backbones.opening import with_opening
 
 __all__ = [
     "BACKBONES",
@@ -32,6 +33,7 @@ __all__ = [
     "family_of",
     "load_backbone",
     "read_geometry",
+    "with_opening",
 ]
 
 # The names that need torch: listing the families must not load it.
@@ -43,6 +45,7 @@ _HEAVY = {
     "check_context": "encoding",
     "encode": "encoding",
     "encode_context": "encoding",
+    "with_opening": "opening",
     "build_on_meta": "geometry",
     "read_geometry": "geometry",
     "load_backbone": "load",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hificl.backbones.prompts import PromptForm, Round, chat_seam, render
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
 
 _QUESTION, _ANSWER = "Which?", "That."
 """Stand-ins that show where a chat template puts its marks."""
+
+
+def with_opening(backbone: Backbone, opening: str) -> Backbone:
+    """Return the backbone with the opening of its prompts ``"written"`` or ``"in_adapter"``.
+
+    Raises:
+        InputError: The instruction stands inside the first turn, behind the images of the query.
+    """
+    form = backbone.prompt
+    if opening == "in_adapter" and form.chat and form.head:
+        raise InputError(
+            f"prompt form {form.name!r} has its instruction inside the first turn, so that demonstrations and query "
+            "cannot be told apart there; use a prompt form without one, such as with_prompt('default')."
+        )
+    return replace(backbone, prompt=replace(form, opening=opening))
 
 
 def opening_tokens(backbone: Backbone, text: str, ids: Sequence[int], sample: str, *, teaching: bool = True) -> int:

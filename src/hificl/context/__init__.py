@@ -1,7 +1,6 @@
 """Real demonstrations as virtual pairs: captured in the frozen model, compressed, written into an adapter."""
 
 from hificl.context.capture import Captured, capture
-from hificl.context.opening import with_opening
 from hificl.context.start import Started, capture_demonstrations, initialise_from_demonstrations
 
 __all__ = [
@@ -10,5 +9,4 @@ __all__ = [
     "capture",
     "capture_demonstrations",
     "initialise_from_demonstrations",
-    "with_opening",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 
 from peft import PeftModel
 
-from hificl.backbones import Backbone, collate, encode, encode_context
+from hificl.backbones import Backbone, collate, encode, encode_context, with_opening
+from hificl.context.boundary import check_boundary
 from hificl.context.capture import Captured, capture, side_by_side
 from hificl.context.compression import COMPRESSIONS, error
-from hificl.context.opening import check_boundary, with_opening
 from hificl.context.queries import ask, full_adapter
 from hificl.context.written import adapter_layers, whole_context, write, write_whole, written_context
 from hificl.data import Example

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hificl.backbones import Backbone
+from hificl.backbones import Backbone, with_opening
 from hificl.diagnostics.asked import Asked
 from hificl.diagnostics.distances import METRICS, TOKENS, answer_distances, layer_summary, state_distances, summary
 from hificl.diagnostics.reading import Reading, Text, read
@@ -47,6 +47,7 @@ class Lines:
 
     def __init__(self, backbone: Backbone, readers: Mapping[str, Reader], sites: Sequence[str], draws: int) -> None:
         self.backbone, self.readers, self.sites, self.draws = backbone, readers, sites, draws
+        self.frozen = with_opening(backbone, "written")  # an adapter's pairs may hold the opening; the base has none
         models = {id(model): model for model in (backbone.model, *(reader.model for reader in readers.values()))}
         self.places = {key: [one for site in sites for one in find_places(models[key], site)] for key in models}
         self.layers = len(self.places[id(backbone.model)]) // len(sites)
@@ -61,7 +62,7 @@ class Lines:
         Raises:
             InputError: A query has other tokens after demonstrations.
         """
-        texts = [[one.text(self.backbone, one.shown[draw]) for one in asked] for draw in range(self.draws)]
+        texts = [[one.text(self.frozen, one.shown[draw]) for one in asked] for draw in range(self.draws)]
         self.counts += [(text.tokens, text.answers) for text in texts[0]]
         references = [self._read(self.backbone.model, of_draw) for of_draw in texts]
         for name, reader in self.readers.items():
@@ -73,9 +74,8 @@ class Lines:
 
     def _line(self, reader: Reader, asked: Sequence[Asked], draw: int) -> list[Reading]:
         shown = [reader.choose(one.example) if reader.choose else one.first(draw, reader.shots) for one in asked]
-        return self._read(
-            reader.model, [one.text(self.backbone, before) for one, before in zip(asked, shown, strict=True)]
-        )
+        asking = self.frozen if reader.model is self.backbone.model else self.backbone
+        return self._read(reader.model, [one.text(asking, before) for one, before in zip(asked, shown, strict=True)])
 
     def _read(self, model: Any, texts: Sequence[Text]) -> list[Reading]:
         return read(self.backbone, model, texts, self.places[id(model)])

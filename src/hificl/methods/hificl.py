@@ -26,7 +26,7 @@ def peft_config(backbone: Backbone, options: Mapping[str, Any]) -> HiFICLConfig:
 
 def prompted(backbone: Backbone, config: HiFICLConfig) -> Backbone:
     """Return the backbone as such an adapter is asked: pairs of demonstrations hold the opening of the prompt too."""
-    from hificl.context import with_opening
+    from hificl.backbones import with_opening
 
     return with_opening(backbone, "in_adapter") if config.init == "demonstrations" else backbone
 
@@ -42,7 +42,8 @@ def prepare(fitting: Fitting, model: PeftModel) -> dict[str, Any] | None:
     Returns:
         Report of :func:`hificl.initialise_from_demonstrations` and the ids of the ``demonstrations``.
     """
-    from hificl.context import capture_demonstrations, initialise_from_demonstrations, with_opening
+    from hificl.backbones import with_opening
+    from hificl.context import capture_demonstrations, initialise_from_demonstrations
     from hificl.context.start import MOST_QUERIES
 
     config: Any = model.peft_config["default"]

@@ -24,6 +24,8 @@ def query_start(backbone: Backbone, example: Example, encoded: Encoded) -> int:
     Raises:
         InputError: The tokens of what comes first and of the query merge, so that there is no such place.
     """
+    if backbone.prompt.begins_with_a_round:
+        return 0
     text = render(backbone.prompt, rounds_of(backbone.prompt, example), backbone.chat(), teaching=True)
     return opening_tokens(backbone, text, encoded.input_ids, encoded.id)
 

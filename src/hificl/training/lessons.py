@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hificl.backbones import Backbone, Encoded, encode
+from hificl.backbones import Backbone, Encoded, encode, with_opening
 from hificl.data import Example, choose_demonstrations
 from hificl.training.alignment import aligned_tokens, query_start
 from hificl.training.aside import with_aside
@@ -79,7 +79,9 @@ class Lessons(Dataset[Lesson]):
         if not self.shots:
             return Lesson(student, student.length - start)
         shown = self.demonstrations(position)
-        teacher = encode(self.backbone, example, demonstrations=shown, answer=example.answers[0])
+        # The frozen model has no pairs that hold the opening.
+        taught_by = with_opening(self.backbone, "written")
+        teacher = encode(taught_by, example, demonstrations=shown, answer=example.answers[0])
         return Lesson(student, aligned_tokens(self.backbone, student, teacher, start), teacher)
 
     def demonstrations(self, position: int) -> list[Example]:

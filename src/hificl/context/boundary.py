@@ -1,28 +1,12 @@
-"""Where the opening of a prompt is: written, or in the pairs that were captured with it."""
+"""Where demonstrations end and the query begins, in tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from hificl.backbones import Backbone, encode, encode_context
+from hificl.backbones import Backbone, encode, encode_context, with_opening
 from hificl.data import Example
 from hificl.errors import InputError
-
-
-def with_opening(backbone: Backbone, opening: str) -> Backbone:
-    """Return the backbone with the opening of its prompts ``"written"`` or ``"in_adapter"``.
-
-    Raises:
-        InputError: The instruction stands inside the first turn, behind the images of the query.
-    """
-    form = backbone.prompt
-    if opening == "in_adapter" and form.chat and form.head:
-        raise InputError(
-            f"prompt form {form.name!r} has its instruction inside the first turn, so that demonstrations and query "
-            "cannot be told apart there; use a prompt form without one, such as with_prompt('default')."
-        )
-    return replace(backbone, prompt=replace(form, opening=opening))
 
 
 def check_boundary(backbone: Backbone, demonstrations: Sequence[Example], query: Example) -> None:
