@@ -18,6 +18,7 @@ from hificl.context import Captured, capture_demonstrations
 from hificl.context.written import written_context
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.training.estimate import plan
 from hificl.training.lessons import visits_of
 from hificl.training.recipes import Recipe
 from hificl.training.samples import EncodedExamples
@@ -31,6 +32,7 @@ FORMS = {
     "begin mark": PLAIN,
     "instruction": replace(PLAIN, head="light yellow\n"),
     "chat": PromptForm(name="chat", chat=True, question="{question}"),
+    "chat with an instruction": PromptForm(name="chat", chat=True, head="light ", question="{question}"),
 }
 
 
@@ -179,10 +181,79 @@ def test_pairs_fitted_to_no_query_are_refused(backbone: Backbone, examples: list
         hificl.initialise_from_demonstrations(adapter(backbone, 4), captured, backbone=backbone)
 
 
-def test_an_instruction_inside_the_first_turn_is_refused(backbone: Backbone) -> None:
-    form = replace(FORMS["chat"], head="Answer. ")
-    with pytest.raises(InputError, match="instruction inside the first turn"):
-        with_opening(replace(backbone, prompt=form), "in_adapter")
+def test_masses_that_an_adapter_cannot_hold_are_refused_or_fitted_around(
+    backbone: Backbone, examples: list[Example]
+) -> None:
+    backbone, shown = formed(backbone, "begin mark"), examples[:2]
+    twice = capture_demonstrations(backbone, [*shown, *shown], shots=2)
+    with pytest.raises(InputError, match="offsets up to 0.693, and the adapter has the constant 0"):
+        hificl.initialise_from_demonstrations(adapter(backbone, twice.tokens), twice, backbone=backbone)
+    model = adapter(backbone, 5, init_score_offset=-0.4)
+    hificl.initialise_from_demonstrations(model, shown, backbone=backbone, queries=examples[4:])
+    for layer in layers(model):
+        assert torch.equal(written_context(layer, "default").offset.unique(), torch.tensor([-0.4], dtype=torch.float64))
+
+
+def test_a_start_that_cannot_be_leaves_what_was_there(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    backbone = formed(backbone, "begin mark")
+    hificl.train(backbone, examples, output_dir=tmp_path / "run", steps=1)
+    for told, message in (
+        ({"num_virtual_tokens": 500, "init_shots": 2}, "take at most that many pairs"),
+        ({"init_shots": 6, "init_captures": 2}, "takes 2 x 6 demonstrations, and there are 11"),
+        ({"init_shots": 2, "steps": 0, "teacher": "mse"}, "nobody is taught"),
+    ):
+        asked = {"init": "demonstrations", **told}
+        with pytest.raises(InputError, match=message):
+            hificl.train(backbone, examples, output_dir=tmp_path / "run", resume=False, **asked)
+        with pytest.raises(InputError, match=message):
+            plan(backbone, examples, **asked)
+    assert (tmp_path / "run" / "record.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [({"mixing": "additive"}, "of one exact softmax"), ({"compat": "official"}, "one exact softmax")],
+)
+def test_adapters_that_are_no_joint_softmax_are_refused(
+    backbone: Backbone, examples: list[Example], told: dict[str, str], message: str
+) -> None:
+    backbone = formed(backbone, "begin mark")
+    with pytest.raises(InputError, match=message):
+        hificl.initialise_from_demonstrations(
+            adapter(backbone, 4, init="random", **told), examples[:2], backbone=backbone
+        )
+
+
+def test_bad_arguments_are_refused(backbone: Backbone, examples: list[Example]) -> None:
+    backbone = formed(backbone, "begin mark")
+    for shots in (0, -1, True):
+        with pytest.raises(InputError, match="it must be an integer of at least 1"):
+            capture_demonstrations(backbone, examples[:2], shots=shots)
+    with pytest.raises(InputError, match="no demonstration was given"):
+        capture_demonstrations(backbone, [])
+    unlabelled = [replace(examples[5], answers=())]
+    with pytest.raises(InputError, match="'q5' has no answer"):
+        hificl.initialise_from_demonstrations(adapter(backbone, 4), examples[:2], backbone=backbone, queries=unlabelled)
+
+
+def test_demonstrations_are_captured_as_they_stand_before_a_query(backbone: Backbone, examples: list[Example]) -> None:
+    """Where a template writes the last turn of all otherwise than the ones before."""
+    backbone, shown = formed(backbone, "chat"), examples[:2]
+    backbone.processor.chat_template = CHAT.replace(
+        "{{ part['text'] }}", "{% if loop.last and message == messages[-1] %}light {% endif %}{{ part['text'] }}"
+    )
+    whole = encode(backbone, examples[4], demonstrations=shown).input_ids
+    alone = encode(with_opening(backbone, "in_adapter"), examples[4]).input_ids
+    assert encode_context(backbone, shown).length > len(whole) - len(alone), "the template makes a difference"
+    assert capture_demonstrations(backbone, shown).tokens == len(whole) - len(alone)
+
+
+def test_another_form_of_the_family_keeps_the_opening_where_it_is(backbone: Backbone) -> None:
+    asked = with_opening(replace(backbone, prompt=PLAIN), "in_adapter")
+    assert asked.with_prompt("default").prompt.begins_with_a_round
+    assert not backbone.with_prompt("default").prompt.begins_with_a_round
 
 
 @pytest.mark.parametrize("name", ["begin mark", "chat"])

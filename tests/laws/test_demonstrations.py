@@ -140,6 +140,13 @@ def test_what_cannot_be_moved_is_refused_with_the_reason(name: str) -> None:
         captured_by(TWINS[name].build(), TWINS[name].samples((9,), seed=3)[0])
 
 
+def test_layers_that_remember_otherwise_are_refused() -> None:
+    sizes = {**SIZES, "layer_types": ["conv", "full_attention"], "block_multiple_of": 4}
+    model = AutoModelForCausalLM.from_config(transformers.Lfm2Config(**sizes)).eval()
+    with pytest.raises(InputError, match="layers of kind conv, which remember a text otherwise"):
+        captured_by(model, Sample({"input_ids": text_ids(torch.Generator().manual_seed(3), 9)}))
+
+
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_context_beyond_the_window_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="sliding window is shorter than the 9 tokens"):
@@ -150,7 +157,6 @@ def test_capturing_leaves_the_model_as_it_was() -> None:
     context, query = parts("llama")
     model = TWINS["llama"].build()
     before = logits_of(model, query)
-    captured_by(TWINS["llama"].build(), context)
     wrapped = get_peft_model(model, hificl.HiFICLConfig(num_virtual_tokens=0)).eval()
     capture_in(wrapped, collate([context]))
     assert torch.equal(logits_of(wrapped, query), before)

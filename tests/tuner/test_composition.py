@@ -94,6 +94,15 @@ def test_a_weight_holds_in_a_mixed_batch_too() -> None:
             assert torch.allclose(mixed[row], alone, atol=1e-4), name
 
 
+def test_a_weight_ends_with_its_adapter() -> None:
+    model = two()
+    model.set_adapter_weights({"b": 0})
+    model.delete_adapter("b")
+    model.add_adapter("b", hificl.HiFICLConfig(num_virtual_tokens=3, **OPTIONS))
+    drawn(model, "b", 2).base_model.set_adapter(["a", "b"])
+    assert torch.equal(logits(model), logits(two()))
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [

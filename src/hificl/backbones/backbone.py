@@ -123,7 +123,8 @@ class Backbone:
             InputError: The family has no such form for this kind; the message lists those that it has.
         """
         template = getattr(self.processor, "chat_template", None)
-        return replace(self, prompt=find_form(self.family, form, kind, has_template=bool(template)))
+        found = find_form(self.family, form, kind, has_template=bool(template))
+        return replace(self, prompt=replace(found, opening=self.prompt.opening))
 
     def answer_text(self, answer: str) -> str:
         """What training appends to a prompt: the answer with the space that the form or the chat template wants."""

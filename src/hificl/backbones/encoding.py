@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hificl.backbones.backbone import Backbone
-from hificl.backbones.opening import opening_tokens
+from hificl.backbones.opening import lead, opening_tokens
 from hificl.backbones.prompts import Round, render, render_context
 from hificl.backbones.rounds import rounds_of
 from hificl.backbones.tokens import continuation
@@ -69,7 +69,7 @@ def encode(
     rounds = rounds_of(backbone.prompt, example, demonstrations)
     images = _images(backbone, shown, rounds)
     text = render(backbone.prompt, rounds, backbone.chat(), teaching=answer is not None)
-    inputs = _process(backbone, text, images, example.id)
+    inputs = _process(backbone, lead(backbone.prompt) + text, images, example.id)
     prompt_ids = inputs.pop("input_ids")[0].tolist()
     if backbone.prompt.begins_with_a_round:
         prompt_ids, inputs = _without_opening(backbone, text, prompt_ids, inputs, example.id)

@@ -18,29 +18,26 @@ _QUESTION, _ANSWER = "Which?", "That."
 
 
 def with_opening(backbone: Backbone, opening: str) -> Backbone:
-    """Return the backbone with the opening of its prompts ``"written"`` or ``"in_adapter"``.
+    """Return the backbone with the opening of its prompts ``"written"`` or ``"in_adapter"``."""
+    return replace(backbone, prompt=replace(backbone.prompt, opening=opening))
 
-    Raises:
-        InputError: The instruction stands inside the first turn, behind the images of the query.
+
+def lead(form: PromptForm) -> str:
+    """Return what is written before a prompt that begins with a round, and cut off again as tokens.
+
+    Behind a demonstration a round follows a separator, and some tokenizers begin a text otherwise than they go on.
     """
-    form = backbone.prompt
-    if opening == "in_adapter" and form.chat and form.head:
-        raise InputError(
-            f"prompt form {form.name!r} has its instruction inside the first turn, so that demonstrations and query "
-            "cannot be told apart there; use a prompt form without one, such as with_prompt('default')."
-        )
-    return replace(backbone, prompt=replace(form, opening=opening))
+    return form.separator if form.begins_with_a_round and not form.chat else ""
 
 
-def opening_tokens(backbone: Backbone, text: str, ids: Sequence[int], sample: str, *, teaching: bool = True) -> int:
-    """Return how many tokens of a prompt stand before its first round.
+def opening_tokens(backbone: Backbone, text: str, ids: Sequence[int], sample: str) -> int:
+    """Return how many tokens of a training prompt stand before its first round.
 
     Args:
         backbone: Its prompt form tells what comes first.
         text: The rendered prompt.
         ids: Its token ids, images expanded.
         sample: Id of the example, for the message.
-        teaching: Whether it is the prompt of training; only published forms tell it from that of evaluation.
 
     Returns:
         Index into ``ids``. Where a chat form has an instruction, which the first turn shows between images and
@@ -50,8 +47,7 @@ def opening_tokens(backbone: Backbone, text: str, ids: Sequence[int], sample: st
         InputError: The tokens of what comes first and of the round merge, so that there is no such place.
     """
     form, tokenizer = backbone.prompt, backbone.tokenizer
-    opens = not form.begins_with_a_round
-    head = form.head if opens and (form.head_in == "all" or not teaching) else ""
+    head = form.head if form.head_in == "all" and not form.begins_with_a_round else ""
     if form.chat and head:
         cut = text.index(head) + len(head)
         # Images stand before the instruction, and only the processor knows how many tokens each has.
@@ -59,7 +55,7 @@ def opening_tokens(backbone: Backbone, text: str, ids: Sequence[int], sample: st
         start = len(ids) - len(expected)
         found = list(ids[start:])
     else:
-        before = _opening(backbone, form, text) if form.chat else (form.start if opens else "") + head
+        before = _opening(backbone, form, text) if form.chat else (lead(form) or form.start + head)
         expected = list(tokenizer(before, add_special_tokens=False, truncation=False)["input_ids"])
         begin = _begin_marks(backbone, text, ids)
         start = begin + len(expected)

@@ -73,18 +73,23 @@ def seen(context: Context, asked: Asked) -> Seen:
     return Seen(weights, mass, torch.sigmoid(mass - asked.real_mass), weights @ context.value)
 
 
-def keep(context: Context, asked: Asked, pairs: int) -> Context:
-    """Keep the tokens with the most attention; each stands for as many tokens as makes the mass right on average."""
+def keep(context: Context, asked: Asked, pairs: int, constant: float | None = None) -> Context:
+    """Keep the tokens with the most attention; each stands for as many tokens as makes the mass right on average.
+
+    Here and in the others ``constant`` is the offset of all pairs, where they cannot have offsets of their own.
+    """
     whole = seen(context, asked)
     importance = (whole.weights * whole.share.unsqueeze(-1)).sum(dim=1)
     kept = _chosen(context, importance.topk(pairs, dim=-1).indices.sort(dim=-1).values)
+    if constant is not None:
+        return kept._replace(offset=torch.full_like(kept.offset, constant))
     missing = whole.mass - seen(kept, asked).mass
     weight = whole.share.square()
     mean = (missing * weight).sum(dim=-1) / weight.sum(dim=-1).clamp_min(torch.finfo(weight.dtype).tiny)
     return kept._replace(offset=kept.offset - mean.unsqueeze(-1))
 
 
-def cluster(context: Context, asked: Asked, pairs: int) -> Context:
+def cluster(context: Context, asked: Asked, pairs: int, constant: float | None = None) -> Context:
     """Put tokens with near keys together: means by attention, and the masses that fit best (see :func:`fit`)."""
     whole = seen(context, asked)
     importance = (whole.weights * whole.share.unsqueeze(-1)).sum(dim=1)
@@ -102,18 +107,18 @@ def cluster(context: Context, asked: Asked, pairs: int) -> Context:
     assert member is not None
     weights = member * importance.unsqueeze(-1)
     value = torch.einsum("htn,htd->hnd", weights, context.value) / weights.sum(dim=1).clamp_min(1e-30).unsqueeze(-1)
-    return _with_masses(Context(centre, value, torch.zeros_like(centre[..., 0])), whole, asked)
+    return _with_masses(Context(centre, value, torch.zeros_like(centre[..., 0])), whole, asked, constant)
 
 
-def fit(context: Context, asked: Asked, pairs: int) -> Context:
+def fit(context: Context, asked: Asked, pairs: int, constant: float | None = None) -> Context:
     """Fit masses and values to two choices of keys, and take for every head the choice that loses less.
 
     The keys are those of tokens, chosen one by one (:func:`pursue`), or the means of clusters. The masses are the
     non-negative ones of least squares, the values those of least squares with a ridge.
     """
     whole = seen(context, asked)
-    best = _with_values(pursue(context, asked, pairs), whole, asked)
-    other = _with_values(cluster(context, asked, pairs), whole, asked)
+    best = _with_values(pursue(context, asked, pairs, constant), whole, asked)
+    other = _with_values(cluster(context, asked, pairs, constant), whole, asked)
     is_worse = (_lost(best, whole, asked) > _lost(other, whole, asked))[:, None, None]
     return Context(
         torch.where(is_worse, other.key, best.key),
@@ -122,7 +127,7 @@ def fit(context: Context, asked: Asked, pairs: int) -> Context:
     )
 
 
-def pursue(context: Context, asked: Asked, pairs: int) -> Context:
+def pursue(context: Context, asked: Asked, pairs: int, constant: float | None = None) -> Context:
     """Choose tokens one by one: the one that explains most of what those before it leave of mass and output.
 
     This is orthogonal matching pursuit with masses that are not negative.
@@ -135,7 +140,6 @@ def pursue(context: Context, asked: Asked, pairs: int) -> Context:
     target = torch.cat([torch.ones_like(whole.output[..., :1]), whole.output / size], dim=-1)
     target = target * whole.share.unsqueeze(-1)
     norms = (features.square().sum(dim=1) * reach.square().sum(dim=-1)).sqrt().clamp_min(1e-30)
-    gram_of_reach = reach @ reach.transpose(-1, -2)
     wanted = (features.transpose(-1, -2) @ target * reach).sum(dim=-1)
     chosen = wanted.new_zeros(wanted.shape[0], 0, dtype=torch.long)
     left = wanted
@@ -144,15 +148,17 @@ def pursue(context: Context, asked: Asked, pairs: int) -> Context:
         explains = (left / norms).scatter(1, chosen, -torch.inf)
         chosen = torch.cat([chosen, explains.argmax(dim=-1, keepdim=True)], dim=-1)
         columns = _columns(features, chosen)
-        gram = columns.transpose(-1, -2) @ columns * _square(gram_of_reach, chosen)
+        reached = reach @ _rows(reach, chosen).transpose(-1, -2)  # never tokens x tokens: a prompt can have thousands
+        gram = columns.transpose(-1, -2) @ columns * _rows(reached, chosen)
         start = torch.nn.functional.pad(masses, (0, 1))
         masses = non_negative(gram, wanted.gather(1, chosen), start, sweeps=QUICK_SWEEPS)
-        across = features.transpose(-1, -2) @ columns * _columns(gram_of_reach, chosen)
+        across = features.transpose(-1, -2) @ columns * reached
         left = wanted - (across @ masses.unsqueeze(-1)).squeeze(-1)
-    return _with_masses(_chosen(context, chosen), whole, asked)
+    return _with_masses(_chosen(context, chosen), whole, asked, constant)
 
 
-COMPRESSIONS: dict[str, Callable[[Context, Asked, int], Context]] = {"fit": fit, "cluster": cluster, "keep": keep}
+Compression = Callable[[Context, Asked, int, float | None], Context]
+COMPRESSIONS: dict[str, Compression] = {"fit": fit, "cluster": cluster, "keep": keep}
 """Every way to make few pairs of many, by name."""
 
 
@@ -208,20 +214,14 @@ def non_negative(gram: Tensor, wanted: Tensor, start: Tensor | None = None, swee
 
 def _chosen(context: Context, index: Tensor) -> Context:
     """Take tokens by index [heads n]."""
-    rows = index.unsqueeze(-1)
-    return Context(
-        context.key.gather(1, rows.expand(-1, -1, context.key.shape[-1])),
-        context.value.gather(1, rows.expand(-1, -1, context.value.shape[-1])),
-        context.offset.gather(1, index),
-    )
+    return Context(_rows(context.key, index), _rows(context.value, index), context.offset.gather(1, index))
 
 
 def _far_apart(key: Tensor, importance: Tensor, number: int) -> Tensor:
     """Choose tokens [heads number]: the most important one, then always the one whose distance would cost most."""
     chosen = importance.argmax(dim=-1, keepdim=True)
     for _ in range(number - 1):
-        centre = key.gather(1, chosen.unsqueeze(-1).expand(-1, -1, key.shape[-1]))
-        cost = torch.cdist(key, centre).amin(dim=-1).square() * importance
+        cost = torch.cdist(key, _rows(key, chosen)).amin(dim=-1).square() * importance
         chosen = torch.cat([chosen, cost.scatter(1, chosen, -1.0).argmax(dim=-1, keepdim=True)], dim=-1)
     return chosen
 
@@ -231,13 +231,15 @@ def _columns(matrix: Tensor, index: Tensor) -> Tensor:
     return matrix.gather(2, index.unsqueeze(1).expand(-1, matrix.shape[1], -1))
 
 
-def _square(matrix: Tensor, index: Tensor) -> Tensor:
-    columns = _columns(matrix, index)
-    return columns.gather(1, index.unsqueeze(-1).expand(-1, -1, index.shape[1]))
+def _rows(matrix: Tensor, index: Tensor) -> Tensor:
+    """Take rows [heads n columns] of a matrix by index [heads n]."""
+    return matrix.gather(1, index.unsqueeze(-1).expand(-1, -1, matrix.shape[-1]))
 
 
-def _with_masses(few: Context, whole: Seen, asked: Asked) -> Context:
-    """Give pairs the offsets with which their mass comes nearest to that of the context."""
+def _with_masses(few: Context, whole: Seen, asked: Asked, constant: float | None) -> Context:
+    """Give pairs the offsets with which their mass comes nearest to that of the context, or the constant one."""
+    if constant is not None:
+        return few._replace(offset=torch.full_like(few.offset, constant))
     scores = asked.scale * asked.query @ few.key.transpose(-1, -2) - few.offset.unsqueeze(1)
     share = whole.share.unsqueeze(-1)
     ratio = torch.exp((scores - whole.mass.unsqueeze(-1)).clamp(max=60.0)) * share

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from hificl.errors import InputError
-from hificl.tuner.sites import text_decoder
+from hificl.tuner.sites import live_config, text_decoder
 
 TURNING = ("default", "linear", "llama3", "yarn", "proportional")
 """Types of rotary embedding whose frequencies do not depend on the length of the sequence."""
@@ -52,7 +52,7 @@ def read_before_zero(model: nn.Module) -> Iterator[ReadBeforeZero]:
         InputError: The model has no rotary embedding that turns by position alone; the message says what it has.
     """
     decoder = text_decoder(model)
-    check_rotary(decoder)
+    check_decoder(decoder)
     hook = ReadBeforeZero()
     handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
     try:
@@ -61,13 +61,25 @@ def read_before_zero(model: nn.Module) -> Iterator[ReadBeforeZero]:
         handle.remove()
 
 
-def check_rotary(decoder: nn.Module) -> None:
-    """Refuse decoders whose keys cannot be moved by turning them.
+ATTENDING = ("full_attention", "sliding_attention", "chunked_attention", "attention")
+"""Kinds of layers, as configs name them, whose whole memory of a text is its keys and values."""
+
+
+def check_decoder(decoder: nn.Module) -> None:
+    """Refuse decoders whose memory of a text is more than keys, or whose keys cannot be moved by turning them.
 
     Raises:
         InputError: With what the decoder has, and why that cannot be moved.
     """
     name = type(decoder).__name__
+    config = live_config(decoder)
+    kinds = [*(getattr(config, "layer_types", None) or ()), *(getattr(config, "layers_block_type", None) or ())]
+    others = sorted({str(kind) for kind in kinds} - set(ATTENDING))
+    if others:
+        raise InputError(
+            f"{name} has layers of kind {', '.join(others)}, which remember a text otherwise than by keys and values, "
+            "so that pairs cannot stand for it; use init='random'."
+        )
     rotary = [module for module in decoder.modules() if _frequencies(module)]
     if not rotary or "position_ids" not in inspect.signature(decoder.forward).parameters:
         raise InputError(

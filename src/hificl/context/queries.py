@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from hificl.adapters.stored import new_adapter
+from hificl.attention.kernels import wide
 from hificl.backbones import Backbone, Encoded, collate
 from hificl.context.capture import Captured
 from hificl.context.compression import Asked
@@ -19,7 +20,7 @@ from hificl.tuner.observed import AttentionCall, observed
 from hificl.tuner.sidecar import sidecars
 
 MOST_ROWS = 1024
-"""Queries of one head that are kept, spread evenly over all."""
+"""Queries of one head that are kept: of every example those of its answer, and others spread evenly over the rest."""
 BATCH = 8
 """Examples of one forward."""
 
@@ -29,7 +30,7 @@ class Questions:
     """The queries of one module, of all its query heads."""
 
     query: Tensor
-    """[heads queries head_dim], float64."""
+    """[heads queries head_dim], float32 or float64, as all of them."""
 
     real_mass: Tensor
     """[heads queries], the log-sum-exp of the scores of the keys that the prompt itself has."""
@@ -42,7 +43,7 @@ class Questions:
     def of_heads(self, heads: int) -> Asked:
         """Return the queries for so many heads: those of all query heads that share one stand behind one another."""
         query, mass, output = (
-            part.reshape(heads, -1, *part.shape[2:]) for part in (self.query, self.real_mass, self.real_output)
+            part.reshape(heads, -1, *part.shape[2:]).double() for part in (self.query, self.real_mass, self.real_output)
         )
         return Asked(query, mass, output, self.scale)
 
@@ -74,29 +75,36 @@ def ask(model: PeftModel, backbone: Backbone, encoded: Sequence[Encoded]) -> dic
     """
     modules = [parent for parent, _, layer in sidecars(model, HiFICLLayer)]
     kept: dict[str, list[Questions]] = {}
-    real = torch.empty(0)
+    wanted = torch.empty(0)
+    most = max(1, MOST_ROWS // len(encoded))
 
     def see(_: int, call: AttentionCall) -> None:
         output, mass = call.real_attention()
-        rows = real.to(mass.device)
-        query, mass, output = (
-            part.transpose(1, 2)[rows].transpose(0, 1).double() for part in (call.query, mass, output)
-        )
+        rows = wanted.to(mass.device)
+        query, mass, output = (wide(part.transpose(1, 2)[rows].transpose(0, 1)) for part in (call.query, mass, output))
         kept.setdefault(call.name, []).append(Questions(query, mass, output, call.scale))
 
     for first in range(0, len(encoded), BATCH):
         batch = collate(backbone, encoded[first : first + BATCH])
         batch.pop("labels", None)
-        real = batch["attention_mask"].bool()
+        wanted = torch.zeros_like(batch["attention_mask"], dtype=torch.bool)
+        for row, one in enumerate(encoded[first : first + BATCH]):
+            wanted[row, _places(one, most) - one.length] = True  # padding stands on the left
         with observed(modules, see):
             model(**{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False)
-    return {name: _spread(parts) for name, parts in kept.items()}
+    return {name: _together(parts) for name, parts in kept.items()}
 
 
-def _spread(parts: Sequence[Questions]) -> Questions:
+def _places(one: Encoded, most: int) -> Tensor:
+    """Choose tokens of an example: those that its answer is read at, then others, evenly spread."""
+    answer = torch.arange(one.length)[-len(one.answer_ids) - 1 :][-most:]
+    others = one.length - len(answer)
+    number = min(others, most - len(answer))
+    spread = torch.linspace(0, others - 1, number, dtype=torch.float64).round().long() if number else answer[:0]
+    return torch.cat([spread, answer])
+
+
+def _together(parts: Sequence[Questions]) -> Questions:
     query = torch.cat([one.query for one in parts], dim=1)
     mass = torch.cat([one.real_mass for one in parts], dim=1)
-    output = torch.cat([one.real_output for one in parts], dim=1)
-    places = torch.linspace(0, query.shape[1] - 1, min(MOST_ROWS, query.shape[1]), dtype=torch.float64)
-    places = places.round().long().to(query.device)
-    return Questions(query[:, places], mass[:, places], output[:, places], parts[0].scale)
+    return Questions(query, mass, torch.cat([one.real_output for one in parts], dim=1), parts[0].scale)

@@ -33,7 +33,22 @@ def adapter_layers(model: PeftModel, adapter_name: str) -> list[HiFICLLayer]:
             f"initialise_from_demonstrations: the model has no HiFICL adapter {adapter_name!r}; attach one with "
             "get_peft_model(model, HiFICLConfig(init='demonstrations', ...))."
         )
+    for layer in found:
+        made: Any = layer.adapters[adapter_name]
+        if made.additive or made.unmasked_mass:
+            raise InputError(
+                f"adapter {adapter_name!r} has mixing='additive' or compat='official', and pairs of demonstrations are "
+                "those of one exact softmax; start it at random."
+            )
+        if layer.site.is_cross_attention:
+            raise InputError(f"{layer.name} attends to images, not to a text; leave cross_attention=False to start so.")
     return found
+
+
+def constant_offset(layer: HiFICLLayer, adapter_name: str) -> float | None:
+    """Return the offset of all pairs of an adapter where it is a constant; None where it is learned."""
+    made: Any = layer.adapters[adapter_name]
+    return None if hasattr(made, "score_offset") else float(made.constant_offset)
 
 
 def write_whole(model: PeftModel, captured: Captured, adapter_name: str = "default") -> None:
@@ -43,8 +58,19 @@ def write_whole(model: PeftModel, captured: Captured, adapter_name: str = "defau
 
 
 def write(layer: HiFICLLayer, adapter_name: str, context: Context) -> None:
-    """Write the pairs of one module."""
+    """Write the pairs of one module.
+
+    Raises:
+        InputError: They have offsets of their own, and the adapter has one constant.
+    """
     made: Any = layer.adapters[adapter_name]
+    constant = constant_offset(layer, adapter_name)
+    if constant is not None and (context.offset - constant).abs().max() > 1e-6:
+        raise InputError(
+            f"{layer.name}: these pairs have offsets up to {float(context.offset.max()):.3g}, and the adapter has "
+            f"the constant {constant:.3g}; give its config learn_score_offset=True, or as init_score_offset the "
+            "score_offset of what was captured."
+        )
     made.assign(context.key, context.value, context.offset)
     layer.changed()
 
@@ -52,7 +78,11 @@ def write(layer: HiFICLLayer, adapter_name: str, context: Context) -> None:
 def whole_context(captured: Captured, layer: HiFICLLayer, adapter_name: str) -> Context:
     """Return the captured pairs of a module for the heads that the adapter's pairs are made for."""
     made: Any = layer.adapters[adapter_name]
-    heads = layer.site.heads // made.repeats
+    heads, there = layer.site.heads // made.repeats, captured.keys[layer.name].shape[0]
+    if heads % there:
+        raise InputError(
+            f"{layer.name} has {there} key-value heads, and the adapter pairs for {heads}; use share='query'."
+        )
     key, value = (
         part[layer.name].double().repeat_interleave(heads // part[layer.name].shape[0], dim=0)
         for part in (captured.keys, captured.values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hificl.errors import InputError
 from hificl.tuner import HiFICLConfig
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from hificl.backbones import Backbone
+    from hificl.data import Example
     from hificl.methods.fitting import Fitting
 
 
@@ -42,17 +44,38 @@ def prepare(fitting: Fitting, model: PeftModel) -> dict[str, Any] | None:
     Returns:
         Report of :func:`hificl.initialise_from_demonstrations` and the ids of the ``demonstrations``.
     """
-    from hificl.backbones import with_opening
     from hificl.context import capture_demonstrations, initialise_from_demonstrations
-    from hificl.context.start import MOST_QUERIES
 
     config: Any = model.peft_config["default"]
     if config.init != "demonstrations":
         return None
-    number = config.init_shots * config.init_captures
-    drawn = fitting.draw(max(len(fitting.examples), number), "start")
-    shown, others = drawn[:number], drawn[number:] or drawn
-    backbone = with_opening(fitting.backbone, "written")
-    captured = capture_demonstrations(backbone, shown, shots=config.init_shots)
-    started = initialise_from_demonstrations(model, captured, backbone=backbone, queries=others[:MOST_QUERIES])
+    shown, others = _drawn(fitting, config)
+    captured = capture_demonstrations(fitting.backbone, shown, shots=config.init_shots)
+    started = initialise_from_demonstrations(model, captured, backbone=fitting.backbone, queries=others)
     return {"demonstrations": [one.id for one in shown], **started.report}
+
+
+def check(fitting: Fitting, config: HiFICLConfig) -> None:
+    """Refuse a start from demonstrations that cannot be, before anything is written.
+
+    Raises:
+        InputError: Too few examples, fewer tokens than pairs, or as for :func:`hificl.capture_demonstrations`.
+    """
+    from hificl.context.start import check_pairs, encode_demonstrations
+
+    if config.init == "demonstrations":
+        shown, _ = _drawn(fitting, config)
+        encoded = encode_demonstrations(fitting.backbone, shown, config.init_shots)
+        check_pairs(config.num_virtual_tokens, sum(one.length for one in encoded))
+
+
+def _drawn(fitting: Fitting, config: HiFICLConfig) -> tuple[list[Example], list[Example]]:
+    """Draw the demonstrations of a start, and examples to sample queries from: others, if there are any."""
+    number = config.init_shots * config.init_captures
+    if number > len(fitting.examples):
+        raise InputError(
+            f"init='demonstrations' takes {config.init_captures} x {config.init_shots} demonstrations, and there are "
+            f"{len(fitting.examples)} examples to train on; lower init_shots or init_captures."
+        )
+    drawn = fitting.draw(len(fitting.examples), "start")
+    return drawn[:number], drawn[number:] or drawn

@@ -23,7 +23,7 @@ from hificl.training.fit import fit
 from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
 from hificl.training.lessons import visits_of
-from hificl.training.request import Request, implementation, prompted, resolve
+from hificl.training.request import Request, check_method, implementation, prompted, resolve
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.training.session import Session
@@ -107,6 +107,7 @@ def _session(fitting: Fitting, request: Request, arguments: TrainingArguments, f
         InputError: Something is.
     """
     recipe, backbone = request.recipe, fitting.backbone
+    check_method(request, fitting)
     set_seed(fitting.seed)
     model = new_adapter(backbone, request.config)
     if count_trainable(model) == 0:

@@ -13,11 +13,12 @@ from torch import nn
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
 from hificl.data import Example
+from hificl.methods.fitting import Fitting
 from hificl.training.finished import count_stored, count_trainable
 from hificl.training.holdout import split_holdout
 from hificl.training.lessons import visits_of
 from hificl.training.recipes import Recipe, is_fitted, recipe_values
-from hificl.training.request import prompted, resolve
+from hificl.training.request import check_method, prompted, resolve
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.tuner.sidecar import Sidecar
 
@@ -102,6 +103,8 @@ def plan(
     steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))
     parts = [EncodedExamples(backbone, [examples[index] for index in part], 0) for part in (training, held) if part]
     visits_of(parts[0], request.recipe, steps, seed)
+    fitted_to, chosen_by = ([examples[index] for index in part] for part in (training, held))
+    check_method(request, Fitting(backbone, fitted_to, chosen_by, request.recipe.metric, seed))
     lengths = [length for part in parts for length in part.lengths]
     model = new_adapter(backbone, request.config)
     trainable = count_trainable(model)

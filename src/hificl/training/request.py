@@ -14,6 +14,7 @@ from peft import PeftConfig
 from hificl.backbones import Backbone
 from hificl.errors import HificlError, InputError
 from hificl.methods import METHODS
+from hificl.methods.fitting import Fitting
 from hificl.training.recipes import (
     FITTED_FIELDS,
     Recipe,
@@ -83,6 +84,8 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
         raise InputError(f"train: num_virtual_tokens is 0, so {name} has nothing to train; give it some, such as 8.")
     if resolved.steps == 0 and getattr(config, "init", "random") == "random":
         raise InputError("train: steps is 0, and nothing but init='demonstrations' makes an adapter without training.")
+    if resolved.steps == 0 and resolved.needs_lessons:
+        raise InputError("train: steps is 0, so nobody is taught; leave the teacher out.")
     return Request(name, config, resolved)
 
 
@@ -95,6 +98,17 @@ def prompted(backbone: Backbone, request: Request) -> Backbone:
     """Return the backbone as the trained adapter will be asked; a method's file may say that it is otherwise."""
     change = getattr(implementation(request.method), "prompted", None)
     return backbone if change is None else change(backbone, request.config)
+
+
+def check_method(request: Request, fitting: Fitting) -> None:
+    """Let a method's file refuse what it cannot do with this backbone and these examples, before anything is written.
+
+    Raises:
+        InputError: It cannot.
+    """
+    check = getattr(implementation(request.method), "check", None)
+    if check is not None:
+        check(fitting, request.config)
 
 
 def option_names(method: str) -> set[str]:

@@ -55,6 +55,7 @@ class HiFICLLayer(Sidecar):
 
     def update_layer(self, adapter_name: str, config: PairsConfig, device: torch.device) -> None:
         """Add an adapter, or replace the one of that name; ``device`` is where the attention module computes now."""
+        self.weights.pop(adapter_name, None)  # it was that of an adapter of the same name before
         with on_meta_if(device):
             pairs = config.pairs(self.site)
         self.hold(adapter_name, pairs, device, inference_mode=config.inference_mode)
