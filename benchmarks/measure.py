@@ -79,7 +79,7 @@ class Effort:
         return max(self.least, min(self.most, fit))
 
 
-FULL, QUICK = Effort(7, 41, 20.0), Effort(3, 3, 0.0)
+FULL, QUICK = Effort(7, 101, 40.0), Effort(3, 3, 0.0)
 
 
 @dataclass(frozen=True)

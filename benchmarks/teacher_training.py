@@ -31,7 +31,7 @@ PUBLISHED = {
     "source": "HiFICL, arXiv:2603.12760, against MimIC: other hardware and data, number of shots not given beside them",
 }  # fmt: skip
 RECIPE: dict[str, Any] = {"batch_size": 16, "micro_batch_size": 16, "holdout": 0.0, "learning_rate": 1e-3}
-STEPS, EPOCHS = 4, 1.0
+STEPS, EPOCHS = 12, 1.0
 """Steps of one training, so many that what surrounds them hardly counts, and its epochs."""
 
 
