@@ -41,7 +41,7 @@ test-slow: $(VENV)/tools
 	for name in flags captions capitals smollm2; do $(BIN)/hificl data fetch $$name || exit 1; done
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
-## bench: measure speed and memory against every rival, then draw benchmarks/speed.csv (over an hour on one core)
+## bench: measure speed and memory against every rival, then draw benchmarks/speed.csv (about two hours on one core)
 bench: $(VENV)/tools
 	$(BIN)/hificl bench speed
 	$(BIN)/python -m benchmarks.table

@@ -16,7 +16,8 @@ from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone, PromptForm, collate, encode, encode_context, with_opening
 from hificl.context import Captured, capture_demonstrations
 from hificl.context.written import written_context
-from hificl.data import Example
+from hificl.data import Example, choose_demonstrations
+from hificl.diagnostics import Reader, fidelity
 from hificl.errors import InputError
 from hificl.training.estimate import plan
 from hificl.training.lessons import visits_of
@@ -77,6 +78,20 @@ def new_double(backbone: Backbone) -> torch.nn.Module:
     import copy
 
     return copy.deepcopy(backbone.model).double()
+
+
+def test_fidelity_finds_no_distance_where_every_token_is_kept(backbone: Backbone, examples: list[Example]) -> None:
+    backbone, query = formed(backbone, "begin mark"), examples[4]
+    shown = choose_demonstrations(examples, query, 2, 7)
+    readers = {}
+    for name, pairs in (("all", capture_demonstrations(backbone, shown).tokens), ("few", 3)):
+        model = adapter(backbone, pairs, learn_score_offset=True)
+        started = hificl.initialise_from_demonstrations(model, shown, backbone=backbone, queries=examples[5:])
+        readers[name] = Reader(model, opening=started.backbone.prompt.opening)
+    lines = fidelity(backbone, readers, [query], examples, shots=2, draws=1, seed=7)["lines"]
+    (site,) = {site for site in lines["all"] if "residual" in site} or [next(iter(lines["all"]))]
+    found = {name: lines[name][site]["shared"]["relative_l2"]["mean"] for name in (*readers, "zero_shot")}
+    assert found["all"] < 1e-4 < 1e-2 < found["few"] < found["zero_shot"]
 
 
 def test_prompts_of_such_an_adapter_begin_with_the_round(backbone: Backbone, examples: list[Example]) -> None:

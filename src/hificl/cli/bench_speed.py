@@ -29,7 +29,7 @@ def command(
 
     Needs a checkout: the scripts are not part of the package. Rows go to results/speed there, and a page of all rows
     that are there to runs/speed.html.
-    All of them take the better part of an hour on one CPU core.
+    All of them take about two hours on one CPU core.
     """
     from hificl.experiments.speed import checkout
     from hificl.reporting import write_report

@@ -117,6 +117,7 @@ def _support(chosen: FidelityOptions, rows: Rows) -> list[Example]:
 
 def _readers(adapters: Sequence[str], chosen: FidelityOptions, rows: Rows) -> tuple[Backbone, dict[str, Reader]]:
     """Load the adapters on one base, or the frozen model alone."""
+    from hificl.backbones import with_opening
     from hificl.cli.inputs import open_adapter, open_backbone
     from hificl.diagnostics import Reader
     from hificl.run import load
@@ -131,12 +132,12 @@ def _readers(adapters: Sequence[str], chosen: FidelityOptions, rows: Rows) -> tu
     readers = {}
     for adapter, name in zip(adapters, _names(adapters), strict=True):
         run = first if adapter == adapters[0] else load(adapter, backbone=first.backbone)
-        if run.backbone.prompt != first.backbone.prompt:
+        if with_opening(run.backbone, "written").prompt != with_opening(first.backbone, "written").prompt:
             raise InputError(
                 f"{adapter}: prompt form {run.backbone.prompt.name!r} ({run.backbone.prompt.hash}) is not that of "
                 f"{adapters[0]}, {first.backbone.prompt.name!r} ({first.backbone.prompt.hash}); compare them apart."
             )
-        readers[name] = Reader(run.model)
+        readers[name] = Reader(run.model, opening=run.backbone.prompt.opening)
     return first.backbone, readers
 
 

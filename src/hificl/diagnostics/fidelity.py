@@ -11,7 +11,7 @@ from typing import Any
 
 from peft import PeftModel
 
-from hificl.backbones import Backbone
+from hificl.backbones import Backbone, with_opening
 from hificl.data import Example
 from hificl.diagnostics.asked import Asked
 from hificl.diagnostics.lines import ZERO_SHOT, Lines, Reader
@@ -43,7 +43,7 @@ def fidelity(
     """Compare readers with the frozen model that sees demonstrations.
 
     Args:
-        backbone: The frozen model, in the prompt form of all readers.
+        backbone: The frozen model, in the prompt form of all readers, which may differ in their ``opening``.
         readers: By name of their line. ``zero_shot`` is added, and with two or more draws ``other_demonstrations``: the
             frozen model with the demonstrations of the next draw, which differs from the reference as much as one
             k-shot prompt from another.
@@ -72,6 +72,7 @@ def fidelity(
         shots; at which tokens it is taken is not told.
     """
     _check(backbone, readers, queries, draws)
+    backbone = with_opening(backbone, "written")
     asked = [Asked.draw(backbone, query, support, shots, draws, seed) for query in queries]
     lines = Lines(backbone, {**readers, ZERO_SHOT: Reader(backbone.model)}, sites, draws)
     size = batch_size or max(1, BATCH_TOKENS // max(one.longest for one in asked))
@@ -103,7 +104,7 @@ def measure_fidelity(request: MeasureRequest, options: Mapping[str, Any]) -> Mea
     if cell.retrieval != "random":
         choose = demonstration_chooser(backbone, support, shots=cell.shots, retrieval=cell.retrieval, seed=cell.seed)
     is_zero_shot = METHODS[cell.method].kind == "prompt" and not cell.shots
-    readers = {} if is_zero_shot else {request.name: Reader(model, cell.shots, choose)}
+    readers = {} if is_zero_shot else {request.name: Reader(model, cell.shots, choose, backbone.prompt.opening)}
     queries = request.data.queries[: options["queries"]]
     found = fidelity(
         backbone, readers, queries, support, shots=options["shots"], draws=options["draws"], seed=cell.seed

@@ -34,6 +34,9 @@ class Reader:
     choose: Choose | None = None
     """Its own choice of demonstrations, the same for every draw."""
 
+    opening: str = "written"
+    """``"in_adapter"`` where its pairs hold the opening of the prompt, see :class:`hificl.backbones.PromptForm`."""
+
 
 class Lines:
     """Collects the distances between readers and the reference.
@@ -47,7 +50,6 @@ class Lines:
 
     def __init__(self, backbone: Backbone, readers: Mapping[str, Reader], sites: Sequence[str], draws: int) -> None:
         self.backbone, self.readers, self.sites, self.draws = backbone, readers, sites, draws
-        self.frozen = with_opening(backbone, "written")  # an adapter's pairs may hold the opening; the base has none
         models = {id(model): model for model in (backbone.model, *(reader.model for reader in readers.values()))}
         self.places = {key: [one for site in sites for one in find_places(models[key], site)] for key in models}
         self.layers = len(self.places[id(backbone.model)]) // len(sites)
@@ -62,7 +64,7 @@ class Lines:
         Raises:
             InputError: A query has other tokens after demonstrations.
         """
-        texts = [[one.text(self.frozen, one.shown[draw]) for one in asked] for draw in range(self.draws)]
+        texts = [[one.text(self.backbone, one.shown[draw]) for one in asked] for draw in range(self.draws)]
         self.counts += [(text.tokens, text.answers) for text in texts[0]]
         references = [self._read(self.backbone.model, of_draw) for of_draw in texts]
         for name, reader in self.readers.items():
@@ -74,7 +76,7 @@ class Lines:
 
     def _line(self, reader: Reader, asked: Sequence[Asked], draw: int) -> list[Reading]:
         shown = [reader.choose(one.example) if reader.choose else one.first(draw, reader.shots) for one in asked]
-        asking = self.frozen if reader.model is self.backbone.model else self.backbone
+        asking = with_opening(self.backbone, reader.opening)
         return self._read(reader.model, [one.text(asking, before) for one, before in zip(asked, shown, strict=True)])
 
     def _read(self, model: Any, texts: Sequence[Text]) -> list[Reading]:
