@@ -24,39 +24,28 @@ TURNING = ("default", "linear", "llama3", "yarn", "proportional")
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-class ReadBeforeZero:
-    """A forward pre-hook on a text decoder: the token after the last one would stand at position 0."""
-
-    def __init__(self) -> None:
-        self.first = 0
-
-    def __call__(self, decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Move the positions that were given, or would be counted, back."""
-        tokens = kwargs.get("inputs_embeds") if kwargs.get("inputs_embeds") is not None else kwargs.get("input_ids")
-        tokens = args[0] if tokens is None else tokens
-        told = kwargs.get("position_ids")
-        if told is None:
-            told = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[:2])
-        self.first = int(told.min()) - int(told.max()) - 1
-        return args, {**kwargs, "position_ids": told - told.max() - 1}
+def move_before_zero(decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Move positions back, given or counted, so that the token after the last one would stand at 0; a pre-hook."""
+    tokens = kwargs.get("inputs_embeds") if kwargs.get("inputs_embeds") is not None else kwargs.get("input_ids")
+    tokens = args[0] if tokens is None else tokens
+    told = kwargs.get("position_ids")
+    if told is None:
+        told = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape[:2])
+    return args, {**kwargs, "position_ids": told - told.max() - 1}
 
 
 @contextmanager
-def read_before_zero(model: nn.Module) -> Iterator[ReadBeforeZero]:
+def read_before_zero(model: nn.Module) -> Iterator[None]:
     """Let a model read everything inside at negative positions.
-
-    Yields:
-        The hook; its ``first`` is the position of the first token of the last forward.
 
     Raises:
         InputError: The model has no rotary embedding that turns by position alone; the message says what it has.
     """
     decoder = text_decoder(model)
     check_decoder(decoder)
-    hook = ReadBeforeZero()
-    handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
+    handle = decoder.register_forward_pre_hook(move_before_zero, with_kwargs=True)
     try:
-        yield hook
+        yield
     finally:
         handle.remove()
 
