@@ -13,7 +13,7 @@ from hificl.attention.blocks import real_forward
 from hificl.attention.joint import join_without_gradient
 from hificl.attention.kernels import CPU_FLASH, Inputs
 from hificl.attention.merge import PairTensors
-from hificl.attention.step_merge import join_traced, serves
+from hificl.attention.step_merge import join_step, join_traced, serves
 
 BATCH, HEADS, KV_HEADS, KEYS, VIRTUAL, SIZE, SCALE = 3, 6, 2, 11, 5, 8, 0.3
 
@@ -65,3 +65,11 @@ def test_what_it_leaves_to_the_general_way() -> None:
     narrow = step()._replace(query=step().query.bfloat16())
     assert not serves(narrow, pairs())
     assert not serves(narrow, PairTensors(pairs().key.bfloat16(), pairs().value.bfloat16(), 0.0))
+
+
+def test_a_traced_step_takes_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, learned = step(MASK), pairs(0.7)
+    attended = real_forward(CPU_FLASH, inputs)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(CPU_FLASH.__class__, "forward", None)  # a call of the kernel would raise
+    assert torch.equal(join_step(inputs, learned, *attended), join_traced(inputs, learned, *attended))
