@@ -94,6 +94,15 @@ def test_a_weight_holds_in_a_mixed_batch_too() -> None:
             assert torch.allclose(mixed[row], alone, atol=1e-4), name
 
 
+@torch.no_grad()
+def test_a_weight_that_is_set_between_two_steps_is_seen() -> None:
+    layer = layers(two())[0]
+    prompt = layer(3, 0.5)
+    assert layer(3, 0.5, is_step=True) is prompt, "steps use what the prompt has multiplied out"
+    layer.weigh({"a": 0.5})
+    assert not torch.equal(layer(3, 0.5, is_step=True).score_offset, prompt.score_offset)
+
+
 def test_a_weight_ends_with_its_adapter() -> None:
     model = two()
     model.set_adapter_weights({"b": 0})
