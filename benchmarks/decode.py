@@ -22,7 +22,7 @@ from benchmarks.measure import Call, in_turns
 from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target
 
-TARGET = Target(1.02, limit=1.10)
+TARGET = Target(1.02)
 FROM_HIDDEN = 2048
 """Hidden size from which the target holds uncompiled. In smaller decoders Python takes most of such a step."""
 

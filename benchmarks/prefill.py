@@ -16,7 +16,7 @@ from benchmarks.rows import Comparison, Measurement, Target, ratio_of
 from benchmarks.steps import FROM_HIDDEN
 from hificl.diagnostics.memory import peak_bytes
 
-TARGET = Target(1.03, limit=1.05)
+TARGET = Target(1.03)
 RIVALS = ("plain", "hificl", "prepended", "published", "lora")
 
 

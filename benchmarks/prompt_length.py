@@ -16,7 +16,7 @@ from benchmarks.rivals import PAIRS, rival
 from benchmarks.rows import Comparison, Measurement, Target, ratio_of
 from hificl.diagnostics.flops import count_flops
 
-TARGET = Target(0.8, at_least=True, limit=0.8)
+TARGET = Target(0.8, at_least=True)
 EFFORT = Effort(3, 9, 60.0)
 """Fewer rounds than elsewhere: a prompt of 16 shots takes minutes."""
 

@@ -25,9 +25,6 @@ class Target:
     at_least: bool = False
     """Whether more is better."""
 
-    limit: float | None = None
-    """What the tests hold it to, where that is looser."""
-
     def met(self, value: float) -> bool:
         """Say whether ``value`` reaches the bound."""
         return value >= self.bound if self.at_least else value <= self.bound

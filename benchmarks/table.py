@@ -17,7 +17,7 @@ from hificl.records import write_atomic
 CSV = Path("benchmarks/speed.csv")
 COLUMNS = (
     "row", "device", "hardware", "threads", "settings", "quantity", "subject", "rival", "value", "low", "high",
-    "count", "unit", "target", "limit", "met", "note", "subject_seconds", "rival_seconds", "torch", "transformers",
+    "count", "unit", "target", "met", "note", "subject_seconds", "rival_seconds", "torch", "transformers",
     "peft", "commit", "date", "record",
 )  # fmt: skip
 
@@ -67,12 +67,11 @@ def table_rows(rows: Sequence[tuple[Path, Mapping[str, Any]]], root: Path) -> li
         config, environment, volatile = record["config"], record["environment"], record["volatile"]
         timing = volatile["timing"]
         for one in volatile["comparisons"]:
-            target = one["target"] or {}
             values = (
                 config["row"], config["device"], config["hardware"], config["threads"], settings_text(record),
                 one["quantity"], one["subject"], one["rival"],
                 *(f"{one['value'][name]:.6g}" for name in ("median", "low", "high")), one["value"]["count"],
-                one["unit"], target_text(one), target.get("limit"), one["met"], one["note"],
+                one["unit"], target_text(one), one["met"], one["note"],
                 *(f"{timing[name]['median']:.6g}" if name in timing else "" for name in (one["subject"], one["rival"])),
                 *(environment[name] for name in ("torch", "transformers", "peft", "commit")), volatile["date"],
                 path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix(),

@@ -179,7 +179,7 @@ ALL = (
 
 
 def speed_record(row: str, ratio: float, bound: float | None, **settings: Any) -> Json:
-    target = None if bound is None else {"bound": bound, "at_least": False, "limit": bound}
+    target = None if bound is None else {"bound": bound, "at_least": False}
     one = {
         "quantity": "time", "subject": "hificl", "rival": "plain", "unit": "ratio", "target": target, "note": "",
         "value": {"median": ratio, "low": ratio - 0.02, "high": ratio + 0.02, "count": 41},

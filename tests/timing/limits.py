@@ -1,23 +1,41 @@
-"""How a guard judges: the better quartile of the ratios within rounds, against the limit of the row's target."""
+"""How a guard judges: the better quartile of the ratios within rounds, with room for a machine that is not quiet."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 
-from benchmarks.measure import ProcessorClock, Spread
+from benchmarks.measure import Call, Effort, ProcessorClock, Spread, in_turns
 from benchmarks.rows import Target
 
 CPU = torch.device("cpu")
 CLOCK = ProcessorClock()
 
+SLACK = 0.1
+"""Share by which a guard may miss the target of its row: on shared processors the median of the same code moves by
+half of that from one machine to the next. What guards are to find, a second product or a lost kernel, costs more."""
 
-def held(value: Spread, target: Target) -> None:
-    """Fail where three quarters of the rounds are beyond the limit of the target.
+TRIES = 3
 
-    The rows of ``benchmarks`` are judged by their medians, on a quiet machine. A guard also runs beside other work,
-    which only ever adds to a ratio: it is to find code that got slower, not a machine that is busy.
+
+def held(measure: Callable[[], Spread], target: Target, *, slack: float = SLACK) -> None:
+    """Fail where three quarters of the rounds are beyond the target and its slack, in each of three tries.
+
+    The rows of ``benchmarks`` are judged by their medians against the target itself, on a quiet machine. A guard also
+    runs beside other work, which only ever adds to a ratio: it is to find code that got slower.
     """
-    limit = target.bound if target.limit is None else target.limit
-    print(f"{value.median:.3f} [{value.low:.3f}, {value.high:.3f}] of {value.count}")
-    reached = value.high >= limit if target.at_least else value.low <= limit
-    assert reached, f"{value.median:.3f} [{value.low:.3f}, {value.high:.3f}] is beyond {limit}, in {value.count} rounds"
+    limit = target.bound * (1 - slack if target.at_least else 1 + slack)
+    seen = []
+    for _ in range(TRIES):
+        value = measure()
+        seen.append(f"{value.median:.3f} [{value.low:.3f}, {value.high:.3f}] of {value.count}")
+        print(seen[-1])
+        if value.high >= limit if target.at_least else value.low <= limit:
+            return
+    raise AssertionError(f"beyond {limit:.3f} in every try: {', '.join(seen)}")
+
+
+def against_plain(calls: Mapping[str, Call]) -> Spread:
+    """Time ``hificl`` and ``plain`` in turns for about four seconds; return the ratios within rounds."""
+    return in_turns(calls, clock=CLOCK, effort=Effort(7, 31, 4.0)).ratio("hificl", "plain")
