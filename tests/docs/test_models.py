@@ -25,7 +25,7 @@ def test_every_hub_model_of_a_command_belongs_to_a_family() -> None:
 def test_commands_name_tasks_and_methods_that_exist() -> None:
     assert {"capitals"} == set(re.findall(r"--task (\w+)", PAGE)) <= TASKS.keys()
     assert set(re.findall(r"--method (\w+)", PAGE)) <= METHODS.keys()
-    assert set(re.findall(r"^\| `([\w-]+)`", PAGE, flags=re.MULTILINE)) <= BACKBONES.keys()
+    assert set(re.findall(r"^\| `([\w-]+)`", PAGE, flags=re.MULTILINE)) <= {*BACKBONES, *TASKS}
 
 
 def test_the_size_of_the_embedded_model_is_that_of_its_file() -> None:

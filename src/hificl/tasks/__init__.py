@@ -9,11 +9,14 @@ from hificl.tasks.benchmarks import BENCHMARKS, as_task
 from hificl.tasks.captions import CAPTIONS
 from hificl.tasks.country_facts import CAPITALS, CURRENCIES, LANGUAGES
 from hificl.tasks.easy_vqa import EASY_VQA
+from hificl.tasks.emoji_groups import EMOJI_GROUPS
 from hificl.tasks.flags import FLAGS
 from hificl.tasks.floors import blind_answers, majority_answers, score_floors
 from hificl.tasks.protocol import Protocol
 from hificl.tasks.relabel import RELABEL
+from hificl.tasks.sentiment import SENTIMENT
 from hificl.tasks.task import Skipped, Task, TaskData, TaskWarning
+from hificl.tasks.words import ANTONYMS, NOUN_KINDS
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -21,6 +24,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         for task in (
             *(EASY_VQA, FLAGS, CAPTIONS, RELABEL),
             *(CAPITALS, CURRENCIES, LANGUAGES),
+            *(NOUN_KINDS, SENTIMENT, ANTONYMS, EMOJI_GROUPS),
             *map(as_task, BENCHMARKS.values()),
         )
     }

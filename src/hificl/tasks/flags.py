@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zlib
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from hificl.data.packages import read_manifest
 from hificl.errors import InputError
 from hificl.tasks.countries import Country, is_query_country, read_countries, spellings
 from hificl.tasks.fetch import read_files
+from hificl.tasks.split import first, seeded
 from hificl.tasks.task import Task, TaskData
 
 DRAWINGS = "iso-flags-png-320x240"
@@ -97,10 +97,13 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
         for kind, names in _facts(country).items()
         for wording in _wordings(country, kind)
     ]
-    examples.sort(key=lambda example: hashlib.sha256(f"{seed}/{example.id}".encode()).digest())
-    support = [example for example in examples if not is_query_country(example.meta["country"])]
-    queries = [example for example in examples if is_query_country(example.meta["country"])]
-    return TaskData(_first(support, support_size, "support_size"), _first(queries, query_size, "query_size"))
+    ordered = seeded(examples, seed)
+    support = [example for example in ordered if not is_query_country(example.meta["country"])]
+    queries = [example for example in ordered if is_query_country(example.meta["country"])]
+    return TaskData(
+        first("flags", _in_turns(support), support_size, "support_size"),
+        first("flags", _in_turns(queries), query_size, "query_size"),
+    )
 
 
 def _drawings() -> dict[str, bytes]:
@@ -137,12 +140,9 @@ def _spelled(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _first(examples: list[Example], size: int, name: str) -> list[Example]:
+def _in_turns(examples: list[Example]) -> list[Example]:
     kinds = [[example for example in examples if example.meta["type"] == kind] for kind in QUESTIONS]
-    turns = [example for turn in zip(*kinds, strict=False) for example in turn]
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(turns):
-        raise InputError(f"flags: {name} is {size!r}; give an integer from 1 to {len(turns)}")
-    return turns[:size]
+    return [example for turn in zip(*kinds, strict=False) for example in turn]
 
 
 FLAGS = Task(
