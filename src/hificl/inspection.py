@@ -23,8 +23,8 @@ _PEFT_PREFIX = "base_model.model."
 _PAIRS = re.compile(r"(.+?)\.\w+\.(?:hificl_kv|hificl_interventions)\.(.+)")
 _SHOWN = (
     "num_virtual_tokens", "r", "share", "factorize_key", "factorize_value", "mixing", "init_score_offset",
-    "learn_score_offset", "compat", "cross_attention", "target_modules", "exclude_modules", "layers_to_transform",
-    "lora_alpha", "lora_dropout",
+    "learn_score_offset", "learn_temperature", "compat", "cross_attention", "target_modules", "exclude_modules",
+    "layers_to_transform", "lora_alpha", "lora_dropout",
 )  # fmt: skip
 """Options that are shown with their default values too."""
 

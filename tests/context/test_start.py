@@ -167,6 +167,21 @@ def test_training_starts_there_and_the_adapter_remembers(
     assert not torch.equal(*(last_logits(one.model, one.backbone, examples[5]) for one in (run, trained)))
 
 
+def test_the_start_is_kept_where_all_that_follows_is_worse(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    backbone = formed(backbone, "begin mark")
+    options = {"init": "demonstrations", "init_shots": 2, "learn_score_offset": True, "num_virtual_tokens": 4, "r": 4}
+    start = hificl.train(backbone, examples, output_dir=tmp_path / "start", steps=0, holdout=0.3, **options)
+    worse = hificl.train(
+        backbone, examples, output_dir=tmp_path / "on", steps=4, holdout=0.3, learning_rate=300.0, warmup=0, **options
+    )
+    results = worse.record["results"]
+    assert (results["best_step"], results["held_out"][0]["step"]) == (0, 0)
+    assert results["steps"] > 0
+    assert torch.equal(*(last_logits(one.model, one.backbone, examples[5]) for one in (start, worse)))
+
+
 def test_a_random_start_has_nothing_without_training(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:

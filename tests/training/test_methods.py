@@ -130,6 +130,9 @@ def test_config_of_a_fitted_method_is_fitted(backbone: Backbone, examples: list[
         ("hificl", {"teacher": 3}, "teacher is 3 (int)"),
         ("hificl", {"answer_weight": 0}, "answer_weight is 0 and there is no teacher"),
         ("hificl", {"scale_learning_rate": 0.1}, "hificl has no scales"),
+        ("lora", {"left_learning_rate": 0.1}, "lora has no left factors"),
+        ("hificl", {"offset_learning_rate": 0.1}, "hificl has no learned score offsets"),
+        ("hificl", {"left_learning_rate": 0.0}, "left_learning_rate is 0.0; it must be above 0"),
         ("lora", {"scop": "official"}, "unknown option 'scop'; did you mean 'scope'?"),
         ("zero_shot", {}, "zero_shot has nothing to train"),
     ],
@@ -154,11 +157,25 @@ def test_scales_have_a_learning_rate_of_their_own(backbone: Backbone, examples: 
         assert (moved > 0.05) == ("scale" in name), name
 
 
+@pytest.mark.parametrize(("field", "part"), [("left_learning_rate", "_left"), ("offset_learning_rate", "score_offset")])
+def test_factors_and_offsets_have_learning_rates_of_their_own(
+    backbone: Backbone, examples: list[Example], tmp_path: Path, field: str, part: str
+) -> None:
+    """With the rates apart by a factor of a million, only they move."""
+    given: dict[str, Any] = {"steps": 3, "warmup": 0, "learning_rate": 1e-7, "learn_score_offset": True}
+    given |= {"init_weights": False, "scale_learning_rate": None}
+    start = _adapter(backbone, examples, tmp_path / "a", given, ".hificl_kv.")
+    ends = _adapter(backbone, examples, tmp_path / "b", {**given, field: 0.1}, ".hificl_kv.")
+    for name, value in ends.items():
+        moved = float((value - start[name]).abs().max())
+        assert (moved > 0.05) == (part in name), name
+
+
 def _adapter(
-    backbone: Backbone, examples: list[Example], folder: Path, given: dict[str, Any]
+    backbone: Backbone, examples: list[Example], folder: Path, given: dict[str, Any], part: str = "shift_"
 ) -> dict[str, torch.Tensor]:
     run = train(backbone, examples, output_dir=folder, **{"scale_learning_rate": None, **given})
-    return {name: value for name, value in run.model.state_dict().items() if "shift_" in name}
+    return {name: value for name, value in run.model.state_dict().items() if part in name}
 
 
 def test_preparation_is_done_once_and_reported_by_a_resumed_run(

@@ -31,6 +31,20 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "grouped": {"method": "hificl", "options": {"steps": 5, "checkpoint_steps": 2, "group_by_length": True}},
     "prepared": {"method": "i2cl", "options": {"steps": 5, "checkpoint_steps": 2, "learning_rate": 0.1}},
+    "average": {"method": "hificl", "options": {"steps": 7, "checkpoint_steps": 2, "average": 0.5}},
+    "start": {
+        "method": "hificl",
+        "options": {
+            "epochs": 3,
+            "checkpoint_steps": 3,
+            "holdout": 0.3,
+            "init": "demonstrations",
+            "init_shots": 2,
+            "learn_score_offset": True,
+            "num_virtual_tokens": 4,
+            "r": 4,
+        },
+    },
     "fitted": {"method": "task_vector", "options": {"shots": 2, "prompts": 3}},
 }
 
@@ -54,6 +68,10 @@ def places(name: str) -> list[str]:
         return ["rename:3", "record:1"]
     if name == "prepared":
         return ["step:1", "step:4"]
+    if name == "average":
+        return ["step:5", "step:6", "adapter:1"]
+    if name == "start":
+        return ["evaluate:1", "step:3", "evaluate:2"]
     chosen = random.Random(name)
     if name == "grouped":
         return ["step:8"]

@@ -23,11 +23,12 @@ from hificl.training.fit import fit
 from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
 from hificl.training.lessons import visits_of
+from hificl.training.recipes import OWN_RATES
 from hificl.training.request import Request, check_method, implementation, prompted, resolve
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.training.session import Session
-from hificl.training.trainer import scale_parameters
+from hificl.training.trainer import parameters_named
 
 
 def train(
@@ -112,8 +113,9 @@ def _session(fitting: Fitting, request: Request, arguments: TrainingArguments, f
     model = new_adapter(backbone, request.config)
     if count_trainable(model) == 0:
         raise InputError(f"train: this {request.method} has no parameters to train; change its options.")
-    if recipe.scale_learning_rate is not None and not scale_parameters(model):
-        raise InputError(f"train: {request.method} has no scales; leave scale_learning_rate out.")
+    for field, (part, called) in OWN_RATES.items():
+        if getattr(recipe, field) is not None and not parameters_named(model, part):
+            raise InputError(f"train: {request.method} has no {called}; leave {field} out.")
     prepare = getattr(implementation(request.method), "prepare", None)
     return Session(
         model=model,

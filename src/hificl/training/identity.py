@@ -25,12 +25,22 @@ from hificl.training.request import Request
 SAMPLED_VALUES = 16
 """Values of each base tensor that enter its fingerprint."""
 
-ADDED = ("group_by_length", "gradient_checkpointing", "compile")
+ADDED = (
+    "group_by_length",
+    "gradient_checkpointing",
+    "compile",
+    "left_learning_rate",
+    "offset_learning_rate",
+    "average",
+)
 """Fields of the recipe that no run had at first. With its default value such a field changes nothing, and is left out:
 a run from before is the same run."""
 
-ADDED_TO_CONFIG = ("init", "init_shots", "init_captures")
-"""Likewise fields of a method's config; those of HiFICL's start mean something where it is no random one."""
+ADDED_TO_CONFIG = ("learn_temperature", "init_key_scale", "pair_dropout")
+"""Likewise fields of a method's config."""
+
+START = ("init", "init_shots", "init_captures")
+"""Fields of a config that mean nothing where the start is a random one."""
 
 
 def run_identity(
@@ -78,7 +88,8 @@ def peft_values(config: PeftConfig) -> dict[str, Any]:
     """Return the fields of a PEFT config as JSON values; what PEFT fills in while it attaches is left out."""
     later = ["base_model_name_or_path", "revision", "auto_mapping", "peft_version"]
     if getattr(config, "init", "random") == "random":
-        later += ADDED_TO_CONFIG
+        later += START
+    later += [name for name in ADDED_TO_CONFIG if getattr(config, name, None) == getattr(type(config), name, None)]
     values = {name: value for name, value in config.to_dict().items() if name not in later}
     plain = json.loads(json.dumps(values, default=_plain_value))
     return dict(sorted(plain.items()))

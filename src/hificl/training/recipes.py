@@ -18,6 +18,15 @@ TEACHERS = ("mse", "cosine", "kl")
 
 ANSWER_TOKENS = ("all", "first")
 
+OWN_RATES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "scale_learning_rate": ("scale", "scales"),
+        "left_learning_rate": ("_left", "left factors"),
+        "offset_learning_rate": ("score_offset", "learned score offsets"),
+    }
+)
+"""Fields for the learning rate of some parameters: what is in their names, and what they are called."""
+
 FITTED_FIELDS = ("holdout", "metric")
 """The fields that mean something for a method whose values are computed, not trained."""
 
@@ -97,6 +106,15 @@ class Recipe:
     scale_learning_rate: float | None = None
     """Peak learning rate of the parameters whose name contains "scale"; None: that of all."""
 
+    left_learning_rate: float | None = None
+    """Peak learning rate of the left factors of virtual keys and values (A of A B); None: that of all."""
+
+    offset_learning_rate: float | None = None
+    """Peak learning rate of learned score offsets, which count in nats; None: that of all."""
+
+    average: float = 0.0
+    """Share of the steps, the last ones, over which the weights of the adapter are averaged; 0 takes the last step."""
+
     group_by_length: bool = False
     """Put examples of similar length into one micro batch, so that little of it is padding; see ``order.grouped``."""
 
@@ -118,6 +136,11 @@ class Recipe:
             self._check(name, getattr(self, name) >= 0, "at least 0")
         self._check("warmup", 0 <= self.warmup < 1, "a share of the steps, from 0 to below 1")
         self._check("holdout", 0 <= self.holdout < 1, "a share of the examples, from 0 to below 1")
+        self._check("average", 0 <= self.average < 1, "a share of the steps, from 0 to below 1")
+        if self.average and self.holdout:
+            raise InputError(
+                "recipe: holdout chooses one step and average takes the mean of many; set one of the two to 0."
+            )
         self._check("epochs", self.epochs is None or self.epochs > 0, "above 0")
         self._check("steps", self.steps is None or self.steps >= 0, "at least 0")
         self._check_losses()
@@ -128,8 +151,9 @@ class Recipe:
             )
 
     def _check_losses(self) -> None:
-        rate = self.scale_learning_rate
-        self._check("scale_learning_rate", rate is None or rate > 0, "above 0, or None")
+        for name in OWN_RATES:
+            rate = getattr(self, name)
+            self._check(name, rate is None or rate > 0, "above 0, or None")
         for name in ("teacher_shots", "teacher_weight"):
             self._check(name, getattr(self, name) > 0, "above 0")
         for name in ("answer_weight", "synergy_weight"):

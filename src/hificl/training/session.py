@@ -21,6 +21,7 @@ from hificl.adapters.stored import WEIGHTS, read_tensors
 from hificl.backbones import Backbone
 from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
+from hificl.training.averaging import MeanOfLastSteps
 from hificl.training.compiled_layers import compiled_layers
 from hificl.training.finished import count_stored, count_trainable, write_finished
 from hificl.training.frozen_base import base_in_evaluation_mode
@@ -28,12 +29,16 @@ from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
 from hificl.training.lessons import TEACHER_TOKENS, LessonBatches, Lessons
 from hificl.training.loss import keeps_some_logits, takes_argument
 from hificl.training.objective import Objective
+from hificl.training.recipes import OWN_RATES
 from hificl.training.recomputed_layers import recomputed_layers
 from hificl.training.request import Request
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import Batches, EncodedExamples, Visits
 from hificl.training.trainer import AnswerTrainer
 from hificl.training.vision_features import FeatureCounts, remembered_vision_features
+
+START = "start"
+"""Name of the folder, beside the checkpoints, with the weights before the first step."""
 
 PREPARED = "prepared.json"
 """Name of the file, beside the checkpoints, with the report of a preparation."""
@@ -93,17 +98,37 @@ class Session:
         history = checkpoints.logged(last) if last else []
         seconds = checkpoints.seconds_trained(last) if last else 0.0
         prepared, seconds = self._prepared(last, seconds)
-        features = FeatureCounts()
+        features, mean = FeatureCounts(), self._mean(last)
+        if prepared is not None and self.held_out is not None and last is None:
+            # The start may be better than all that follows; step 0 is then what is kept.
+            self._on_main(lambda: self.model.save_pretrained(str(self._state(0)), save_embedding_layers=False))
+            self.arguments.eval_on_start = True
         if self.arguments.max_steps > 0 and (last is None or not self._is_over(last, history)):
             objective = Objective(self.backbone, self.model, self.request.recipe)
-            trainer = self._trainer(objective, seconds)
+            trainer = self._trainer(objective, seconds, mean)
             features = self._steps(trainer, objective, last)
             history, seconds, last = trainer.state.log_history, trainer.seconds, None
         best = best_step(history)
-        chosen = last if best is None else self.folder.checkpoints / f"{checkpoints.PREFIX}{best}"
+        chosen = last if best is None else self._state(best)
         if chosen is not None:
             set_peft_model_state_dict(self.model, read_tensors(chosen / WEIGHTS))
+        if mean is not None:
+            mean.apply()
         return Outcome(history, features, seconds, prepared)
+
+    def _mean(self, last: Path | None) -> MeanOfLastSteps | None:
+        """Average the last steps, if the recipe says so, from where the last checkpoint is."""
+        share = self.request.recipe.average
+        if share == 0:
+            return None
+        mean = MeanOfLastSteps(self.model, self.arguments.max_steps, share)
+        if last is not None:
+            mean.load(last)
+        return mean
+
+    def _state(self, step: int) -> Path:
+        """Return the folder of the weights after a step; 0 is the start."""
+        return self.folder.checkpoints / (f"{checkpoints.PREFIX}{step}" if step else START)
 
     def _steps(self, trainer: AnswerTrainer, objective: Objective, last: Path | None) -> FeatureCounts:
         """Let the Trainer take its steps, with all that holds meanwhile."""
@@ -150,7 +175,7 @@ class Session:
         stopped = self.held_out is not None and should_stop(history, self.request.recipe.patience)
         return stopped or checkpoints.step_of(last) >= self.arguments.max_steps
 
-    def _trainer(self, objective: Objective, seconds_before: float) -> AnswerTrainer:
+    def _trainer(self, objective: Objective, seconds_before: float, mean: MeanOfLastSteps | None) -> AnswerTrainer:
         recipe = self.request.recipe
         callbacks = []
         if self.held_out is not None:
@@ -168,8 +193,11 @@ class Session:
             visits=self.visits,
             held_out=self.held_out,
             held_out_collator=self._batches(True),
+            mean=mean,
             callbacks=callbacks,
-            scale_learning_rate=recipe.scale_learning_rate,
+            own_rates={
+                part: rate for name, (part, _) in OWN_RATES.items() if (rate := getattr(recipe, name)) is not None
+            },
             seconds_before=seconds_before,
         )
 

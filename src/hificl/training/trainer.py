@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
 from hificl.training.aside import AsideBatches, take_aside, with_aside
+from hificl.training.averaging import MeanOfLastSteps
 from hificl.training.holdout import LOSS, best_step
 from hificl.training.lessons import LessonBatches, Lessons
 from hificl.training.loss import IGNORED, answer_loss
@@ -40,8 +42,9 @@ class AnswerTrainer(Trainer):
         visits: What is seen, in order.
         held_out: The examples that choose the epoch, if any.
         held_out_collator: Makes batches with answers from them.
+        mean: Averages the last steps, and has a file in every checkpoint.
         callbacks: Further callbacks of the Trainer.
-        scale_learning_rate: Of the parameters whose name contains "scale"; None: that of all.
+        own_rates: Learning rates of parameters, by what is in their names; the others have that of ``args``.
         seconds_before: Time of earlier sessions of a resumed run.
     """
 
@@ -55,8 +58,9 @@ class AnswerTrainer(Trainer):
         visits: Visits | Lessons,
         held_out: EncodedExamples | None = None,
         held_out_collator: Batches | None = None,
+        mean: MeanOfLastSteps | None = None,
         callbacks: list[Any] | None = None,
-        scale_learning_rate: float | None = None,
+        own_rates: Mapping[str, float] = MappingProxyType({}),
         seconds_before: float = 0.0,
     ) -> None:
         super().__init__(
@@ -65,18 +69,19 @@ class AnswerTrainer(Trainer):
             data_collator=AsideBatches(collator),
             train_dataset=visits,
             compute_loss_func=objective,
-            callbacks=[Progress(), *(callbacks or [])],
+            callbacks=[Progress(), *([] if mean is None else [mean]), *(callbacks or [])],
         )
         self.adapted = model
         self.training_objective = objective
         self.visits = visits
+        self.mean = mean
         # The count of answer tokens goes to the loss function, not into the model's forward.
         self.model_accepts_loss_kwargs = False
         # It prints every log to stdout, which belongs to results.
         self.remove_callback(PrinterCallback)
         self.held_out = held_out
         self.held_out_collator = held_out_collator
-        self.scale_learning_rate = scale_learning_rate
+        self.own_rates = own_rates
         self.seconds_before = seconds_before
         self.until_gradients = ExitStack()
         self.started = time.monotonic()
@@ -97,16 +102,12 @@ class AnswerTrainer(Trainer):
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Return AdamW, in which scales have a group with a learning rate of their own where one was given."""
+        """Return AdamW, in which parameters with a learning rate of their own have groups of their own."""
         made = self.optimizer is not None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if self.scale_learning_rate is not None and not made:
-            scales = {id(parameter) for parameter in scale_parameters(self.adapted)}
-            for group in list(optimizer.param_groups):
-                own = [parameter for parameter in group["params"] if id(parameter) in scales]
-                if own:
-                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in scales]
-                    optimizer.add_param_group({**group, "params": own, "lr": self.scale_learning_rate})
+        if not made:
+            for part, rate in self.own_rates.items():
+                _set_rate(optimizer, parameters_named(self.adapted, part), rate)
         return optimizer
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
@@ -195,6 +196,8 @@ class AnswerTrainer(Trainer):
             # Every process has its own random state in the folder.
             PartialState().wait_for_everyone()
             if self.args.should_save:
+                if self.mean is not None:
+                    self.mean.save(folder)
                 checkpoints.seal(folder, self.seconds)
                 best = best_step(self.state.log_history)
                 checkpoints.prune(root, keep=set() if best is None else {best})
@@ -210,6 +213,16 @@ class AnswerTrainer(Trainer):
             ) from error
 
 
-def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return the trained parameters whose name contains "scale"."""
-    return [one for name, one in model.named_parameters() if one.requires_grad and "scale" in name]
+def parameters_named(model: nn.Module, part: str) -> list[nn.Parameter]:
+    """Return the trained parameters whose name contains ``part``."""
+    return [one for name, one in model.named_parameters() if one.requires_grad and part in name]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], rate: float) -> None:
+    """Move parameters into groups like those that they are in, with another learning rate."""
+    chosen = {id(parameter) for parameter in parameters}
+    for group in list(optimizer.param_groups):
+        own = [parameter for parameter in group["params"] if id(parameter) in chosen]
+        if own:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
+            optimizer.add_param_group({**group, "params": own, "lr": rate})

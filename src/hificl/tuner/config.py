@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -128,6 +128,11 @@ class HiFICLConfig(PairsConfig):
         init_score_offset: Number subtracted from the scores of the virtual keys. 0 as published; 10 all but hides them
             at the start, so that training begins at the frozen model.
         learn_score_offset: Learn the offset, one number per pair (L H n more parameters), instead of a constant.
+        learn_temperature: Learn a temperature per head, by which the scores of its virtual keys are divided (L H more
+            parameters): one step then makes all of them sharper or flatter. It starts at 1.
+        init_key_scale: Spread of B of the keys, or of the keys themselves, at a random start.
+        pair_dropout: Probability with which, in training, a pair of a head is away for a micro batch; its mass goes to
+            the pairs and real keys that are left.
         compat: ``"exact"``: masks count in the real mass. ``"official"``: the real mass is taken over all keys, later
             and padded ones included, as the authors' published code does. For parity experiments only: a later token
             then changes earlier outputs, and cached decoding differs from a full forward.
@@ -158,6 +163,9 @@ class HiFICLConfig(PairsConfig):
     mixing: str = field(default="softmax", metadata={"help": "'softmax' or 'additive' (ablation)"})
     init_score_offset: float = field(default=0.0, metadata={"help": "subtracted from the virtual scores"})
     learn_score_offset: bool = field(default=False, metadata={"help": "learn the offset, one per pair"})
+    learn_temperature: bool = field(default=False, metadata={"help": "learn a temperature per head"})
+    init_key_scale: float = field(default=0.01, metadata={"help": "spread of the keys at a random start"})
+    pair_dropout: float = field(default=0.0, metadata={"help": "share of the pairs that training leaves out"})
     compat: str = field(default="exact", metadata={"help": "'exact' or 'official' (parity experiments)"})
     init: str = field(default="random", metadata={"help": "'random' or 'demonstrations'"})
     init_shots: int = field(default=8, metadata={"help": "demonstrations of one capture"})
@@ -178,12 +186,24 @@ class HiFICLConfig(PairsConfig):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise InputError(f"HiFICLConfig: {name}={number!r} must be an integer of at least 1")
+        self._check_number("init_key_scale", self.init_key_scale, "above 0, such as 0.01", lambda value: value > 0)
+        self._check_number("pair_dropout", self.pair_dropout, "a share from 0 to below 1", lambda value: 0 <= value < 1)
         self.check_choices(CHOICES)
+        if self.pair_dropout and (self.mixing != "softmax" or self.compat != "exact"):
+            raise InputError(
+                "HiFICLConfig: pair_dropout leaves the mass of a pair to one softmax over pairs and real keys; leave "
+                "mixing='softmax' and compat='exact'"
+            )
         if self.init == "demonstrations" and (self.mixing != "softmax" or self.compat != "exact"):
             raise InputError(
                 "HiFICLConfig: init='demonstrations' takes pairs from one softmax over demonstrations and query; leave "
                 "mixing='softmax' and compat='exact'"
             )
+
+    def _check_number(self, name: str, value: object, wanted: str, good: Callable[[float], bool]) -> None:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not (number and good(value)):  # type: ignore[arg-type]
+            raise InputError(f"HiFICLConfig: {name}={value!r} must be {wanted}")
 
     def pairs(self, site: Site) -> nn.Module:
         """Return the pairs of one attention module."""

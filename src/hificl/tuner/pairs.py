@@ -48,11 +48,14 @@ class VirtualPairs(nn.Module):
         self.additive = config.mixing == "additive"
         self.unmasked_mass = config.compat == "official"
         shape = (heads, config.num_virtual_tokens)
-        self._add("key", *shape, site.head_dim, config.r if config.factorize_key else None, 0.01)
+        self.dropout = float(config.pair_dropout)
+        self._add("key", *shape, site.head_dim, config.r if config.factorize_key else None, config.init_key_scale)
         value_scale = 0.0 if config.init_weights else 0.1
         self._add("value", *shape, site.value_dim, config.r if config.factorize_value else None, value_scale)
         if config.learn_score_offset:
             self.score_offset = nn.Parameter(torch.full(shape, self.constant_offset))
+        if config.learn_temperature:
+            self.log_temperature = nn.Parameter(torch.zeros(heads))
 
     def _add(self, name: str, heads: int, virtual: int, size: int, rank: int | None, scale: float) -> None:
         if rank is None:
@@ -96,6 +99,8 @@ class VirtualPairs(nn.Module):
             right.zero_()[:, :kept] = columns[:, :kept] * roots.unsqueeze(2)
         if hasattr(self, "score_offset"):
             self.score_offset.copy_(offset)
+        if hasattr(self, "log_temperature"):
+            self.log_temperature.zero_()
 
     def forward(self, scale: float = 1.0) -> Pairs:
         """Return the pairs of every query head; ``scale``, the factor on their scores, changes nothing here."""
@@ -103,9 +108,18 @@ class VirtualPairs(nn.Module):
         if hasattr(self, "score_offset"):
             offset = self.score_offset.repeat_interleave(self.repeats, dim=0).unsqueeze(1)
         key, value = self._matrix("key"), self._matrix("value")
+        if hasattr(self, "log_temperature"):
+            key = key * torch.exp(-self.log_temperature)[:, None, None]
         if self.repeats > 1:
             key, value = key.repeat_interleave(self.repeats, dim=0), value.repeat_interleave(self.repeats, dim=0)
-        return Pairs(key, value, offset, self.additive, self.unmasked_mass)
+        pairs = Pairs(key, value, offset, self.additive, self.unmasked_mass)
+        return _without_some(pairs, self.dropout) if self.training and self.dropout else pairs
+
+
+def _without_some(pairs: Pairs, share: float) -> Pairs:
+    """Take each pair of each head away with probability ``share``."""
+    offset = _offset_row(pairs)
+    return pairs._replace(score_offset=offset.masked_fill(torch.rand_like(offset) < share, torch.inf))
 
 
 def weighted(pairs: Pairs, weight: float) -> Pairs:
