@@ -1,0 +1,196 @@
+"""Measure what adapters do beside other contexts: demonstrations in the prompt, and another task's adapter.
+
+``python scripts/composition.py run`` trains and evaluates, resumably, and keeps the record of every evaluation under
+``results/composition``; ``python scripts/composition.py table`` draws the tables of docs/demonstrations.md from these
+records, which a test compares. ``run`` needs ``hificl data fetch`` of smollm2, noun_kinds and sentiment, and about an
+hour and a half on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "composition"
+PAGE = ROOT / "docs" / "demonstrations.md"
+SEEDS = (0, 1, 2)
+SHOTS = (0, 1, 2, 4, 8)
+QUERIES = 200
+
+BESIDE: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "frozen": ("the frozen model", "", {}),
+    "hificl": ("HiFICL", "hificl", {}),
+    "hificl_start": (
+        "HiFICL from demonstrations", "hificl", {"init": "demonstrations", "learn_score_offset": True}
+    ),
+    "prefix_tuning": ("prefix tuning", "prefix_tuning", {}),
+    "lora": ("LoRA", "lora", {}),
+}  # fmt: skip
+"""What stands beside demonstrations in the prompt: its name in the table, its method and options."""
+
+TASKS = ("noun_kinds", "sentiment")
+MIXES: Mapping[str, Mapping[str, float]] = {
+    "frozen": {},
+    "noun_kinds": {"noun_kinds": 1.0},
+    "sentiment": {"sentiment": 1.0},
+    "both": {"noun_kinds": 1.0, "sentiment": 1.0},
+    "both, sentiment at a half": {"noun_kinds": 1.0, "sentiment": 0.5},
+    "both, noun_kinds at a half": {"noun_kinds": 0.5, "sentiment": 1.0},
+}
+"""Active adapters with their weights."""
+
+MARKS = {
+    "beside": ("<!-- beside demonstrations -->", "<!-- end of beside demonstrations -->"),
+    "together": ("<!-- two tasks -->", "<!-- end of two tasks -->"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the record of one evaluation lies."""
+
+    kind: str
+    name: str
+    detail: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Its folder; the names are those of the settings."""
+        return RESULTS / self.kind / re.sub("[^a-z_0-9]+", "_", self.name) / f"{self.detail}_seed{self.seed}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the evaluation was finished."""
+        return (self.folder / "record.json").is_file()
+
+    @property
+    def score(self) -> float:
+        """Its score in percent."""
+        return float(json.loads((self.folder / "record.json").read_text(encoding="utf-8"))["results"]["score"])
+
+
+def beside_places(name: str, seed: int) -> dict[int, Place]:
+    """Return the places of one adapter by the number of demonstrations beside it."""
+    return {shots: Place("beside", name, f"{shots}shots", seed) for shots in SHOTS}
+
+
+def together_places(seed: int) -> dict[tuple[str, str], Place]:
+    """Return the places of all mixes by mix and task."""
+    return {(mix, task): Place("together", mix, task, seed) for mix in MIXES for task in TASKS}
+
+
+def measure_beside(seed: int) -> None:
+    """Evaluate adapters for easy-VQA with real demonstrations in the prompt."""
+    import hificl
+
+    backbone = hificl.load_backbone("embedded")
+    data = hificl.TASKS["easy_vqa"].load(support_size=100, query_size=QUERIES, seed=seed)
+    for name, (_, method, options) in BESIDE.items():
+        missing = {shots: place for shots, place in beside_places(name, seed).items() if not place.is_done}
+        if not missing:
+            continue
+        with _trained(backbone, data.support, method, seed, options) as asked:
+            for shots, place in missing.items():
+                shown = data.support if shots else ()
+                hificl.evaluate(
+                    asked, data.queries, shots=shots, demonstrations=shown, seed=seed, output_dir=place.folder
+                )
+
+
+def measure_together(seed: int) -> None:
+    """Evaluate adapters of two tasks alone and together, on both."""
+    import hificl
+
+    places = together_places(seed)
+    if all(place.is_done for place in places.values()):
+        return
+    backbone = hificl.load_backbone("smollm2")
+    data = {task: hificl.TASKS[task].load(support_size=100, query_size=QUERIES, seed=seed) for task in TASKS}
+    with tempfile.TemporaryDirectory() as folder:
+        for task in TASKS:
+            hificl.train(backbone, data[task].support, output_dir=f"{folder}/{task}", seed=seed)
+        model = hificl.load(f"{folder}/{TASKS[0]}", backbone=backbone).model
+        model.load_adapter(f"{folder}/{TASKS[0]}/adapter", adapter_name=TASKS[0])
+        model.load_adapter(f"{folder}/{TASKS[1]}/adapter", adapter_name=TASKS[1])
+        for (mix, task), place in places.items():
+            if place.is_done:
+                continue
+            asked: Any = backbone
+            if MIXES[mix]:
+                model.base_model.set_adapter(list(MIXES[mix]))
+                model.set_adapter_weights(MIXES[mix])
+                asked = replace(backbone, model=model.eval())
+            hificl.evaluate(asked, data[task].queries, output_dir=place.folder)
+
+
+@contextmanager
+def _trained(backbone: Any, support: Any, method: str, seed: int, options: Mapping[str, Any]) -> Iterator[Any]:
+    """Train an adapter in a folder that is gone afterwards; without a method, give the frozen model."""
+    import hificl
+
+    if not method:
+        yield backbone
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield hificl.train(backbone, support, method=method, output_dir=folder, seed=seed, **options)
+
+
+def beside_table() -> str:
+    """Return the table of adapters beside demonstrations."""
+    shown = " | ".join(f"{shots} in the prompt" for shots in SHOTS)
+    lines = [f"| | {shown} |", "|---" * (len(SHOTS) + 1) + "|"]
+    for name, (label, _, _) in BESIDE.items():
+        cells = [_mean([beside_places(name, seed)[shots] for seed in SEEDS]) for shots in SHOTS]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def together_table() -> str:
+    """Return the table of two tasks' adapters together."""
+    lines = [f"| active | on `{TASKS[0]}` | on `{TASKS[1]}` |", "|---|---|---|"]
+    for mix in MIXES:
+        cells = [_mean([together_places(seed)[mix, task] for seed in SEEDS]) for task in TASKS]
+        lines.append(f"| {mix} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mean(places: list[Place]) -> str:
+    scores = [place.score for place in places]
+    return f"{statistics.mean(scores):.1f} ({min(scores):.1f} to {max(scores):.1f})"
+
+
+def sections() -> dict[str, str]:
+    """Return what stands between the marks of docs/demonstrations.md."""
+    tables = {"beside": beside_table(), "together": together_table()}
+    return {name: f"{MARKS[name][0]}\n\n{table}\n\n{MARKS[name][1]}" for name, table in tables.items()}
+
+
+def main() -> None:
+    """Measure, or rewrite the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "table"))
+    if parser.parse_args().what == "run":
+        for seed in SEEDS:
+            measure_beside(seed)
+            measure_together(seed)
+        return
+    text = PAGE.read_text(encoding="utf-8")
+    for name, section in sections().items():
+        begin, end = MARKS[name]
+        before, _, rest = text.partition(begin)
+        text = f"{before}{section}{rest.partition(end)[2]}"
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
