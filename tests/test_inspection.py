@@ -93,6 +93,8 @@ def test_damage_is_named(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
         ("ICV", {"scale": 0.75}, {"scale": 0.75}),
         ("LIVE", {"layers_to_transform": [1]}, {"layers_to_transform": [1]}),
         ("MIMIC", {"form": "altered"}, {"form": "altered"}),
+        ("HIFICL", {"init": "random", "init_shots": 8, "pair_dropout": 0.0}, {}),
+        ("HIFICL", {"init": "demonstrations", "init_shots": 8, "r": 8}, {"r": 8, "init": "demonstrations"}),
         ("LORA", {"r": 3, "use_dora": True, "bias": "none"}, {"r": 3, "use_dora": True}),
         ("UNHEARD_OF", {"depth": 3, "width": None}, {"depth": 3}),
     ],

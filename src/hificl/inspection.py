@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +24,8 @@ _PEFT_PREFIX = "base_model.model."
 _PAIRS = re.compile(r"(.+?)\.\w+\.(?:hificl_kv|hificl_interventions)\.(.+)")
 _SHOWN = (
     "num_virtual_tokens", "r", "share", "factorize_key", "factorize_value", "mixing", "init_score_offset",
-    "learn_score_offset", "learn_temperature", "compat", "cross_attention", "target_modules", "exclude_modules",
-    "layers_to_transform", "lora_alpha", "lora_dropout",
+    "learn_score_offset", "compat", "cross_attention", "target_modules", "exclude_modules", "layers_to_transform",
+    "lora_alpha", "lora_dropout",
 )  # fmt: skip
 """Options that are shown with their default values too."""
 
@@ -89,10 +90,9 @@ def _defaults(kind: str) -> dict[str, Any]:
     """The default values of the config of a PEFT type as JSON values; empty for a type that PEFT does not know."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    from hificl.training.identity import peft_values
-
     known: dict[Any, Any] = PEFT_TYPE_TO_CONFIG_MAPPING
-    return peft_values(known[kind]()) if kind in known else {}
+    plain: dict[str, Any] = json.loads(json.dumps(known[kind]().to_dict(), default=str)) if kind in known else {}
+    return plain
 
 
 def _read(file: Path) -> dict[str, Tensor]:

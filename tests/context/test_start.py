@@ -167,6 +167,15 @@ def test_training_starts_there_and_the_adapter_remembers(
     assert not torch.equal(*(last_logits(one.model, one.backbone, examples[5]) for one in (run, trained)))
 
 
+def test_the_random_state_stays_as_it_is(backbone: Backbone, examples: list[Example]) -> None:
+    backbone = formed(backbone, "begin mark")
+    model = adapter(backbone, 3)
+    before = torch.random.get_rng_state()
+    captured = capture_demonstrations(backbone, examples[:2])
+    hificl.initialise_from_demonstrations(model, captured, backbone=backbone, queries=examples[2:4])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_the_start_is_kept_where_all_that_follows_is_worse(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from hificl.backbones import Backbone, load_backbone
+from hificl.data import Example
+from hificl.evaluation import evaluate
 from hificl.evaluation.adapter import describe_adapter, prompted_for
 
 
@@ -46,6 +49,19 @@ def test_hash_is_that_of_the_tensors(adapted: PeftModel) -> None:
     (after,) = describe_adapter(adapted)
     assert after["hash"] != before["hash"]
     assert after["config"] == before["config"]
+
+
+def test_demonstrations_beside_an_adapter_warn(
+    backbone: Backbone, adapted: PeftModel, examples: list[Example], recwarn: pytest.WarningsRecorder
+) -> None:
+    asked = dataclasses.replace(backbone, model=adapted)
+    graded = [dataclasses.replace(example, answers=["some"]) for example in examples]
+    given: dict[str, Any] = {"demonstrations": graded, "max_new_tokens": 1}
+    evaluate(asked, graded[:1], **given)
+    evaluate(backbone, graded[:1], shots=1, **given)
+    assert not [one for one in recwarn if "beside an adapter" in str(one.message)]
+    with pytest.warns(UserWarning, match="demonstrations stand in the prompt beside an adapter.*docs/demonstrations"):
+        evaluate(asked, graded[:1], shots=1, **given)
 
 
 def test_an_instruction_for_frozen_models_is_left_out_with_an_adapter(backbone: Backbone) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft import PeftModel
+from torch.random import fork_rng
 
 from hificl.backbones import Backbone, Encoded, collate, encode, with_opening
 from hificl.context.boundary import context_of
@@ -43,6 +44,7 @@ class Started:
     the queries that they were fitted to: JSON values."""
 
 
+@fork_rng(devices=[])  # the adapter that captures draws initial values
 def capture_demonstrations(
     backbone: Backbone, examples: Sequence[Example], *, shots: int | None = None
 ) -> Captured:  # fmt: skip
@@ -74,6 +76,7 @@ def encode_demonstrations(backbone: Backbone, examples: Sequence[Example], shots
     return [context_of(backbone, part, part[0]) for part in parts]
 
 
+@fork_rng(devices=[])
 def initialise_from_demonstrations(
     model: PeftModel,
     examples: Sequence[Example] | Captured,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from peft import PeftModel
 
 from hificl.backbones import Backbone
 from hificl.data import Example
@@ -17,6 +20,11 @@ from hificl.evaluation.presets import GREEDY, Decoding
 from hificl.evaluation.record import Prediction, describe_backbone, evaluation_record, write_evaluation
 from hificl.evaluation.task_scoring import Details
 from hificl.metrics import METRICS, Metric, Score
+
+BESIDE_AN_ADAPTER = (
+    "demonstrations stand in the prompt beside an adapter. Most adapters were trained on prompts without any, and "
+    "score less with them: see 'Beside demonstrations in the prompt' in docs/demonstrations.md. Compare with shots=0."
+)
 
 
 class AdaptedBackbone(Protocol):
@@ -76,7 +84,8 @@ def evaluate(
             PEFT model use ``dataclasses.replace(backbone, model=peft_model)``.
         examples: The query set; each with at least one accepted answer and an id of its own.
         metric: A name in ``METRICS``, or a function of predictions and accepted answers.
-        shots: Demonstrations in every prompt.
+        shots: Demonstrations in every prompt. Beside an adapter they warn: most were trained on prompts without any,
+            and score less with them (docs/demonstrations.md).
         demonstrations: Support set from which each query gets its own; never the query itself.
         retrieval: ``"random"``, a seeded draw, or ``"rices"``: those whose images are most similar to the query's, the
             most similar one last.
@@ -105,6 +114,8 @@ def evaluate(
     search = resolve_decoding(backbone, decoding, max_new_tokens)
     metric_name, measure = _metric(metric)
     _check(examples, output_dir)
+    if shots and isinstance(backbone_or_run.model, PeftModel):
+        warnings.warn(BESIDE_AN_ADAPTER, stacklevel=2)
     generated = generate_answers(
         backbone,
         backbone_or_run.model,
