@@ -79,6 +79,8 @@ class FakeGrid:
             name = f"cells/{task}/{variant}{suffix}{control or ''}_seed{seed}/cell.json"
             record = self.records.setdefault(name, cell_record(score, subset, answers))
             record["results"]["subsets"][subset] = {"score": score, "score_ci95": [score - 2, score + 2], "items": 5}
+            if control is not None:
+                record["config"]["revision"] = f"{REVISION}+{control}:{seed}"
             records.append(name)
             self.summary["rows"].append(
                 {

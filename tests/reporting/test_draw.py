@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hificl.reporting.draw import svg_bytes
+from hificl.reporting.draw import WIDTH, svg_bytes
 from hificl.reporting.draw_lines import _apart
 from hificl.reporting.figures import Dot, Dots, Lines, Series
 from hificl.reporting.inline_svg import inline_svg
@@ -42,6 +42,15 @@ def test_a_value_far_below_all_others_is_a_number_at_the_edge() -> None:
     shown = re.findall(r"<text[^>]*>([^<]*)</text>", text)
     assert "\N{BLACK LEFT-POINTING SMALL TRIANGLE} 4.4" in shown
     assert "0" not in shown
+
+
+def test_a_long_label_of_the_axis_is_in_the_picture() -> None:
+    dots = tuple(Dot(f"a method with a long name {at}", 90.0 + at) for at in range(3))
+    text = svg_bytes(Dots("long", "Long", "Described", "exact match, % (95 % over seeds or queries)", dots)).decode()
+    place = re.search(r'<text style="([^"]*)" x="([\d.]+)"[^>]*>exact match', text)
+    assert place is not None
+    assert "text-anchor: end" in place[1]
+    assert float(place[2]) <= 72 * WIDTH
 
 
 def test_text_of_labels_is_text_in_the_drawing() -> None:

@@ -37,7 +37,8 @@ def draw_dots(axes: Any, figure: Dots) -> None:
     _vertical_references(axes, near)
     if figure.log_x:
         _plain_log_ticks(axes, [x for dot in figure.dots for x in (dot.low, dot.value, dot.high) if x is not None])
-    axes.set_xlabel(figure.x_label)
+    # Its room is that of the names of the rows too: beside long names the axis alone is too short for it.
+    axes.set_xlabel(figure.x_label, loc="right")
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
 

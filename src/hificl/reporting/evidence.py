@@ -42,7 +42,8 @@ class Evidence:
         told = self._read(record)
         if isinstance(told, str):
             return told
-        if revision is not None and told.revision not in (None, revision):
+        # A control is made from the backbone; what it is stands behind the revision of the backbone.
+        if revision is not None and told.revision is not None and told.revision.partition("+")[0] != revision:
             return f"the record is about revision {told.revision} of the backbone, the summary about {revision}"
         there = told.scores.get(subset)
         if (there is None) != (score is None) or (score is not None and abs((there or 0.0) - score) > CLOSE):
