@@ -208,6 +208,7 @@ def write_speed(folder: Path) -> None:
     for name, record in {
         "attention/a": speed_record("attention", 1.02, 1.05, tokens=1024, batch=1),
         "attention/b": speed_record("attention", 1.09, 1.05, tokens=2048, batch=1),
+        "attention/e": speed_record("attention", 1.06, 1.05, tokens=4096, batch=1),
         "decode/c": speed_record("decode", 1.3, None, decoder="small"),
         "scaling/d": speed_record("scaling", 0.01, 0.05, axis="tokens", points=[256, 512, 1024], decoder="small"),
     }.items():

@@ -69,16 +69,19 @@ def _facts(rows: Rows) -> list[Text]:
     devices = joined([(name,) for name in sorted({str(record["config"]["hardware"]) for _, record in rows})])
     facts: list[Text] = [(f"{len(judged) - len(missed)} of {len(judged)} targets are met, measured on ", *devices, ".")]
     if missed:
-        parts: list[Text] = [
-            (
-                f"{record['config']['row'].replace('_', ' ')} at {_short(rows, path, record)}, {_names(one)}: ",
-                Link(_measured(one), path, _setting(record)),
-                f" for {_target(one)}",
-            )
-            for path, record, one in missed
-        ]
+        parts = [_missed(name, judged) for name in dict.fromkeys(one[1]["config"]["row"] for one in missed)]
         facts.append((f"{len(missed)} {'is' if len(missed) == 1 else 'are'} missed: ", *joined(parts), "."))
     return facts
+
+
+def _missed(name: str, judged: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> Text:
+    """Say how many numbers of a row miss their targets, and the one that is furthest from its own."""
+    own = [(path, record, one) for path, record, one in judged if record["config"]["row"] == name]
+    missed = [line for line in own if not line[2]["met"]]
+    path, record, one = max(missed, key=lambda line: abs(line[2]["value"]["median"] / line[2]["target"]["bound"] - 1))
+    few = "" if len(missed) == 1 else ", the furthest"
+    count = f" ({len(missed)} of {len(own)}{few}: " if len(own) > 1 else " ("
+    return (name.replace("_", " ") + count, Link(_measured(one), path, _setting(record)), f" for {_target(one)})")
 
 
 def _line(rows: Rows, path: Path, record: Mapping[str, Any], one: Mapping[str, Any]) -> tuple[Cell, ...]:
