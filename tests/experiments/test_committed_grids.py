@@ -23,7 +23,7 @@ BUDGET_HOURS = 12.0
 def test_all_experiments_are_there() -> None:
     assert {file.stem for file in GRIDS} == {
         "main", "ablation", "rank", "pairs", "data_efficiency", "training_cost", "inference_cost", "hallucination",
-        "fidelity", "real_mass", "demonstrations",
+        "fidelity", "real_mass", "demonstrations", "recipe_screening",
     }  # fmt: skip
 
 
