@@ -1,4 +1,4 @@
-"""Measure what adapters do beside other contexts: demonstrations in the prompt, and another task's adapter.
+"""Measure adapters beside other contexts: demonstrations in the prompt, another task's adapter, a second opening.
 
 ``python scripts/composition.py run`` trains and evaluates, resumably, and keeps the record of every evaluation under
 ``results/composition``; ``python scripts/composition.py table`` draws the tables of docs/demonstrations.md from these
@@ -18,6 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from peft import get_peft_model
+from torch import Tensor
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "composition"
@@ -48,7 +52,12 @@ MIXES: Mapping[str, Mapping[str, float]] = {
 }
 """Active adapters with their weights."""
 
+OPENING: Mapping[str, str] = {"embedded": "easy_vqa", "smollm2": "noun_kinds"}
+"""Models whose opening is written a second time, and the task of each."""
+OPENING_QUERIES = 50
+
 MARKS = {
+    "opening": ("<!-- opening -->", "<!-- end of opening -->"),
     "beside": ("<!-- beside demonstrations -->", "<!-- end of beside demonstrations -->"),
     "together": ("<!-- two tasks -->", "<!-- end of two tasks -->"),
 }
@@ -145,6 +154,86 @@ def _trained(backbone: Any, support: Any, method: str, seed: int, options: Mappi
         yield hificl.train(backbone, support, method=method, output_dir=folder, seed=seed, **options)
 
 
+def measure_opening(seed: int) -> None:
+    """Compare logits behind eight demonstrations with those of all their tokens as pairs, opening written or not."""
+    import hificl
+    from hificl.backbones import with_opening
+    from hificl.records import environment, write_json
+
+    for model, task in OPENING.items():
+        place = Place("opening", model, task, seed)
+        if place.is_done:
+            continue
+        backbone = hificl.load_backbone(model)
+        data = hificl.TASKS[task].load(support_size=8, query_size=OPENING_QUERIES, seed=seed)
+        captured = hificl.capture_demonstrations(backbone, data.support)
+        plain = {"factorize_key": False, "factorize_value": False}
+        adapted = get_peft_model(
+            hificl.load_backbone(model).model, hificl.HiFICLConfig(num_virtual_tokens=captured.tokens, **plain)
+        )
+        asking = hificl.initialise_from_demonstrations(adapted, captured, backbone=backbone).backbone
+        forms = {"in the adapter": asking, "in both": with_opening(asking, "written")}
+        found: dict[str, list[tuple[float, bool]]] = {name: [] for name in forms}
+        sizes = []
+        for query in data.queries:
+            wanted = _next_logits(backbone, backbone.model, query, data.support)
+            sizes.append(float(wanted.abs().max()))
+            for name, form in forms.items():
+                logits = _next_logits(form, adapted.eval(), query, ())
+                same = bool(logits.argmax() == wanted.argmax())
+                found[name].append((float((logits - wanted).abs().max()), same))
+        results = {
+            name: {
+                "largest_difference": max(difference for difference, _ in one),
+                "mean_difference": statistics.mean(difference for difference, _ in one),
+                "same_token": statistics.mean(same for _, same in one),
+            }
+            for name, one in found.items()
+        }
+        config = {"model": model, "revision": backbone.revision, "task": task, "shots": 8, "tokens": captured.tokens}
+        ids = {"support": [one.id for one in data.support], "queries": [one.id for one in data.queries]}
+        write_json(
+            place.folder / "record.json",
+            {
+                "kind": "opening", "config": config, "seed": seed, "sample_ids": ids,
+                "results": {**results, "largest_logit": statistics.mean(sizes)}, "environment": environment(),
+            },
+        )  # fmt: skip
+
+
+def _next_logits(backbone: Any, model: Any, query: Any, shown: Any) -> Tensor:
+    """Return the logits of the token that follows a prompt."""
+    from hificl.backbones import collate, encode
+
+    batch = collate(backbone, [encode(backbone, query, demonstrations=shown)])
+    with torch.no_grad():
+        found: Tensor = model(**{name: value for name, value in batch.items() if name != "labels"}).logits[0, -1]
+    return found
+
+
+def opening_table() -> str:
+    """Return the table of what a second opening costs."""
+    lines = [
+        "| model, task | opening | largest difference of a logit | mean of the largest | same next token |",
+        "|---|---|---|---|---|",
+    ]
+    for model, task in OPENING.items():
+        for form in ("in the adapter", "in both"):
+            records = [
+                json.loads((Place("opening", model, task, seed).folder / "record.json").read_text(encoding="utf-8"))
+                for seed in SEEDS
+            ]
+            own = [record["results"][form] for record in records]
+            size = statistics.mean(record["results"]["largest_logit"] for record in records)
+            mean = statistics.mean(one["mean_difference"] for one in own)
+            lines.append(
+                f"| `{model}`, `{task}` (largest logit {size:.0f}) | {form} | "
+                f"{max(one['largest_difference'] for one in own):.2g} | {mean:.2g} | "
+                f"{100 * statistics.mean(one['same_token'] for one in own):.0f} % |"
+            )
+    return "\n".join(lines)
+
+
 def beside_table() -> str:
     """Return the table of adapters beside demonstrations."""
     shown = " | ".join(f"{shots} in the prompt" for shots in SHOTS)
@@ -171,7 +260,7 @@ def _mean(places: list[Place]) -> str:
 
 def sections() -> dict[str, str]:
     """Return what stands between the marks of docs/demonstrations.md."""
-    tables = {"beside": beside_table(), "together": together_table()}
+    tables = {"beside": beside_table(), "together": together_table(), "opening": opening_table()}
     return {name: f"{MARKS[name][0]}\n\n{table}\n\n{MARKS[name][1]}" for name, table in tables.items()}
 
 
@@ -182,6 +271,7 @@ def main() -> None:
     if parser.parse_args().what == "run":
         for seed in SEEDS:
             measure_beside(seed)
+            measure_opening(seed)
             measure_together(seed)
         return
     text = PAGE.read_text(encoding="utf-8")
