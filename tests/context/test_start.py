@@ -103,11 +103,12 @@ def test_prompts_of_such_an_adapter_begin_with_the_round(backbone: Backbone, exa
         assert whole == [*context, *encode(asked, examples[3]).input_ids], form.name
 
 
-def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, examples: list[Example]) -> None:
+@pytest.mark.parametrize("share", ["query", "kv"])
+def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, examples: list[Example], share: str) -> None:
     backbone, shown = formed(backbone, "begin mark"), examples[:4]
     distances = []
     for pairs in (2, 12, 48):
-        model = adapter(backbone, pairs, learn_score_offset=True)
+        model = adapter(backbone, pairs, learn_score_offset=True, share=share)
         started = hificl.initialise_from_demonstrations(model, shown, backbone=backbone, queries=examples[4:])
         assert started.report["pairs"] == pairs
         expected = [last_logits(backbone.model, backbone, query, shown) for query in examples[4:]]
@@ -115,6 +116,22 @@ def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, exampl
         distances.append(sum(float((one - two).norm()) for one, two in zip(found, expected, strict=True)))
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 0.5 * distances[0]
+
+
+def test_a_base_in_half_precision(backbone: Backbone, examples: list[Example]) -> None:
+    """The pairs are float32, and as near as the prompt itself is in bfloat16."""
+    import copy
+
+    backbone, shown = formed(backbone, "begin mark"), examples[:3]
+    half = replace(backbone, model=copy.deepcopy(backbone.model).bfloat16())
+    captured = capture_demonstrations(half, shown)
+    for pairs in (captured.tokens, 40):
+        model = adapter(half, pairs, learn_score_offset=True)
+        started = hificl.initialise_from_demonstrations(model, captured, backbone=half, queries=examples[3:])
+        expected = last_logits(backbone.model, backbone, examples[5], shown)
+        error = (last_logits(half.model, half, examples[5], shown) - expected).norm()
+        found = (last_logits(model, started.backbone, examples[5]) - expected).norm()
+        assert found < (3 if pairs == captured.tokens else 30) * error
 
 
 def test_factors_are_the_nearest_of_their_rank(backbone: Backbone, examples: list[Example]) -> None:
