@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hificl.errors import InputError
+from hificl.reporting.document import plain_text
 from hificl.reporting.figures import Dots
 from hificl.reporting.found import Found, find_results
 from hificl.reporting.sections import all_sections
@@ -56,6 +57,19 @@ def test_sentences_say_who_is_ahead_and_what_cannot_be_told_apart(tmp_path: Path
         "HiFICL does not win here: ahead of it is LoRA by 4.0 [3.0, 5.0].",
         "After correction it cannot be told apart from M2IV (−3.0 [−4.0, −2.0]).",
     ]
+
+
+def test_a_task_that_is_judged_by_a_part_of_its_queries_says_so(tmp_path: Path) -> None:
+    def made() -> FakeGrid:
+        grid = FakeGrid("main", ("task", "variant"))
+        for task, subset in (("easy_vqa", "open"), ("flags", "all"), ("captions", "all")):
+            grid.add(task, "hificl", [90.0, 91.0], subset=subset).add(
+                task, "mimic", [91.0, 91.0], subset=subset, difference=0.5, p_holm=0.9
+            )
+        return grid
+
+    told = "No method is ahead of it on any of the 3 tasks beyond chance, judging easy-VQA by its open questions."
+    assert told in [plain_text(fact) for fact in section_of(made, tmp_path).short]
 
 
 def test_an_interval_with_zero_is_no_difference_whatever_p_says(tmp_path: Path) -> None:

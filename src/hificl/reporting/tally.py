@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hificl.reporting.document import Cell, Table, Text
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import Group, columns, is_different, line_label
+from hificl.reporting.names import subset_label, task_label
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,15 @@ def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
             )
         )
     elif counts:
-        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance.",))
+        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance{_judged_by(by_group)}.",))
     return facts
+
+
+def _judged_by(by_group: Mapping[Group, Sequence[Mean]]) -> str:
+    """Say which tasks are judged by a part of their queries; what all of them give is said elsewhere."""
+    parts = {(mean.task, mean.subset) for members in by_group.values() for mean in members if mean.subset != "all"}
+    told = [f"{task_label(task)} by its {subset_label(subset)}" for task, subset in sorted(parts)]
+    return f", judging {_listed(told)}" if told else ""
 
 
 def _counts(by_group: Mapping[Group, Sequence[Mean]]) -> list[_Count]:
