@@ -3,8 +3,8 @@
 ``python scripts/readme_table.py`` rewrites the parts of README.md between the tables' marks from four folders in
 ``results``. ``hificl bench speed`` writes ``speed``. For the others first come ``hificl bench embedded`` and copying
 ``summary.json``, ``floors.json`` and the ``cell.json`` files of its ``quickstart`` folder to ``quickstart``,
-``gates.json`` and the other cells to ``gates``; and ``hificl compare --task easy_vqa --seeds 3`` and copying its
-``summary.json`` and ``cell.json`` files to ``compare``. A test compares README and records.
+``gates.json`` and the other cells to ``gates``; and ``hificl run grids/main.yaml --output results/experiments``. The
+figures are those of the report of that folder. A test compares README and records.
 """
 
 from __future__ import annotations
@@ -15,15 +15,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hificl.comparison.page import as_markdown as comparison_page
 from hificl.gates import as_markdown
+from hificl.reporting.draw import svg_bytes
+from hificl.reporting.figures import Figure
+from hificl.reporting.found import find_results
+from hificl.reporting.names import method_label
+from hificl.reporting.sections import all_sections
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "quickstart"
 GATES = ROOT / "results" / "gates" / "gates.json"
 GATES_START, GATES_END = "<!-- gates table -->", "<!-- end of gates table -->"
-COMPARE = ROOT / "results" / "compare" / "easy_vqa"
-COMPARE_START, COMPARE_END = "<!-- comparison table -->", "<!-- end of comparison table -->"
+EXPERIMENTS = ROOT / "results" / "experiments"
+MAIN_START, MAIN_END = "<!-- main table -->", "<!-- end of main table -->"
+MAIN_COLUMNS = {
+    ("easy_vqa", "open"): "easy-VQA, open",
+    ("easy_vqa", "all"): "easy-VQA, all",
+    ("flags", "all"): "flags",
+    ("captions", "all"): "captions, CIDEr-D x 100",
+}
+FIGURES = ROOT / "docs" / "figures"
+FIGURE_NAMES = ("main_easy_vqa_300_figure", "main_flags_300_figure")
+SURE = 0.05
 SPEED = ROOT / "results" / "speed"
 SPEED_START, SPEED_END = "<!-- speed table -->", "<!-- end of speed table -->"
 SPEED_NAMES = {
@@ -100,13 +113,58 @@ def gates_section() -> str:
     return f"{GATES_START}\n\n{as_markdown(results)}\n{GATES_END}"
 
 
-def comparison_section() -> str:
-    """Return what stands between the marks of the comparison: its page, with the title as a plain line."""
-    summary = json.loads((COMPARE / "summary.json").read_text(encoding="utf-8"))
-    title, _, page = comparison_page(summary).partition("\n\n")
-    host = json.loads((COMPARE / summary["rows"][0]["record"]).read_text(encoding="utf-8"))["volatile"]["host"]
-    where = f"{host['cpu']}, {host['threads']} thread. Records: [results/compare/easy_vqa](results/compare/easy_vqa)."
-    return f"{COMPARE_START}\n\n{title.removeprefix('# ')}:\n\n{page}\n{where}\n\n{COMPARE_END}"
+def main_table(summary: Mapping[str, Any]) -> str:
+    """Return one line for each method of the grid ``main``, its mean over the seeds on every task."""
+    rows: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    for mean in summary["means"]:
+        if mean["control"] is None and mean["task"] != "relabel":
+            rows.setdefault(mean["variant"], {})[mean["task"], mean["subset"]] = mean
+    lines = [
+        f"| method | trained weights | {' | '.join(MAIN_COLUMNS.values())} |",
+        "|---|---:|" + "---:|" * len(MAIN_COLUMNS),
+    ]
+    for variant, found in rows.items():
+        weights = max(mean["trainable_parameters"] for mean in found.values())
+        name = f"**{method_label(variant)}**" if variant == "hificl" else method_label(variant)
+        cells = " | ".join(_mean(found[place]) for place in MAIN_COLUMNS)
+        lines.append(f"| {name} | {f'{weights:,}' if weights else '-'} | {cells} |")
+    return "\n".join(lines)
+
+
+def _mean(mean: Mapping[str, Any]) -> str:
+    """Write a mean with its interval over seeds, and whether the difference to HiFICL is beyond chance."""
+    raw = 100.0 / mean["scale"]
+    sign = ""
+    if mean["p_holm"] is not None and mean["p_holm"] < SURE:
+        sign = " ▲" if mean["difference"] > 0 else " ▼"
+    if mean["seed_ci95"] is None:
+        return f"{raw * mean['score']:.1f}{sign}"
+    low, high = mean["seed_ci95"]
+    return f"{raw * mean['score']:.1f} [{raw * low:.1f}, {raw * high:.1f}]{sign}"
+
+
+def main_section() -> str:
+    """Return what stands between the marks of the main grid: table, figures, and what they were measured on."""
+    summary = json.loads((EXPERIMENTS / "main.json").read_text(encoding="utf-8"))
+    hosts = {
+        json.loads((EXPERIMENTS / row["record"]).read_text(encoding="utf-8"))["volatile"]["host"]["cpu"]
+        for row in summary["rows"]
+    }
+    seeds = max(len(mean["seeds"]) for mean in summary["means"])
+    pictures = " ".join(f"![{figure.description}](docs/figures/{figure.name}.svg)" for figure in figures())
+    where = (
+        f"The embedded model, 300 training examples, means over {seeds} seeds [95 % interval over seeds]. ▼ and ▲: "
+        "below and above HiFICL beyond chance (paired sign-flip test on the same questions, Holm, 5 %). "
+        f"Demonstrations in the prompt: 4 on easy-VQA, 8 elsewhere. {', '.join(sorted(hosts))}, one thread. "
+        "Records: [results/experiments](results/experiments)."
+    )
+    return f"{MAIN_START}\n\n{main_table(summary)}\n\n{where}\n\n{pictures}\n\n{MAIN_END}"
+
+
+def figures() -> list[Figure]:
+    """Return the README's figures from the records, as the report draws them."""
+    drawn = {figure.name: figure for part in all_sections(find_results(EXPERIMENTS)) for figure in part.figures}
+    return [drawn[name] for name in FIGURE_NAMES]
 
 
 def speed_table(records: Sequence[Mapping[str, Any]]) -> str:
@@ -153,7 +211,10 @@ def main() -> None:
     text = re.sub(f"{START}.*{END}", lambda _: section(), text, flags=re.DOTALL)
     text = re.sub(f"{GATES_START}.*{GATES_END}", lambda _: gates_section(), text, flags=re.DOTALL)
     text = re.sub(f"{SPEED_START}.*{SPEED_END}", lambda _: speed_section(), text, flags=re.DOTALL)
-    text = re.sub(f"{COMPARE_START}.*{COMPARE_END}", lambda _: comparison_section(), text, flags=re.DOTALL)
+    text = re.sub(f"{MAIN_START}.*{MAIN_END}", lambda _: main_section(), text, flags=re.DOTALL)
+    FIGURES.mkdir(exist_ok=True)
+    for figure in figures():
+        (FIGURES / f"{figure.name}.svg").write_bytes(svg_bytes(figure))
     readme.write_text(text, encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hificl.gates import BINDINGS
+from hificl.reporting.draw import svg_bytes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,7 +61,10 @@ def test_the_tables_are_drawn_from_the_records() -> None:
     drawn = importlib.util.module_from_spec(place)
     place.loader.exec_module(drawn)
     assert drawn.section() in README, "run python scripts/readme_table.py"
-    assert drawn.comparison_section() in README, "run python scripts/readme_table.py"
+    assert drawn.main_section() in README, "run python scripts/readme_table.py"
+    for figure in drawn.figures():
+        file = drawn.FIGURES / f"{figure.name}.svg"
+        assert file.read_bytes() == svg_bytes(figure), "run python scripts/readme_table.py"
     assert drawn.gates_section() in README, "run python scripts/readme_table.py"
     assert drawn.speed_section() in README, "run python scripts/readme_table.py"
     for cell in ["icl_16", *(binding.folder for binding in BINDINGS)]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ _SAME = (
     "task", "method", "variant", "backbone", "shots", "control", "train_size", "query_size", "options", "task_options",
     "point", "line",
 )  # fmt: skip
+
+PERCENT = 100.0
+"""Scale of the metrics whose scores are percentages; the others have no highest score."""
 
 BySeed = Mapping[int, "Scored"]
 
@@ -110,6 +114,12 @@ def _cell(one: Scored) -> Cell:
     return Cell(one.entry.method, one.facts["shots"], one.entry.job.seed)
 
 
+def _within_scale(ends: Sequence[float], scale: float) -> list[float]:
+    """Cut what the normal theory of few seeds puts below no point, or above all of them where they are percentages."""
+    most = scale if scale == PERCENT else math.inf
+    return [min(max(end, 0.0), most) for end in ends]
+
+
 def _mean(row: Mapping[str, Any], by_seed: BySeed) -> dict[str, Any]:
     one = next(iter(by_seed.values()))
     results, subset = one.record["results"], row["subset"]
@@ -117,6 +127,8 @@ def _mean(row: Mapping[str, Any], by_seed: BySeed) -> dict[str, Any]:
     records = list(dict.fromkeys(each.common["record"] for each in by_seed.values()))
     if len(records) == 1:  # one cell that stands for all seeds says nothing about them
         rest |= {"seed_sd": None, "seed_ci95": None}
+    if rest.get("seed_ci95") is not None:
+        rest["seed_ci95"] = _within_scale(rest["seed_ci95"], results["scale"])
     return {
         **{name: one.common[name] for name in _SAME},
         "subset": subset,
