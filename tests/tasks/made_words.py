@@ -34,11 +34,23 @@ def put_words(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     senses = [sense(word, 26 - at) for at, word in enumerate(ANIMALS)]
     senses += [sense(word, 26 - at, file=13) for at, word in enumerate(FOODS)]
     senses += [sense("mixture", 9), sense("mixture", 9, file=13), sense("running", 9), sense("running", 9, part=2)]
-    senses += [sense("two_words", 9), sense("o'clock", 9, file=28), sense("unseen", 0), sense("cause", 9, file=3)]
+    senses += [
+        sense("italy", 9, file=15),
+        sense("two_words", 9),
+        sense("o'clock", 9, file=28),
+        sense("unseen", 0),
+        sense("cause", 9, file=3),
+    ]
     opposed = [(f"{one}oud", f"{one}uiet") for one in LETTERS] + [("rare", "common"), ("noisy", "auiet")]
     senses += [sense(word, 3 if word[0] < "m" else 2, part=3, file=0) for pair in opposed for word in pair]
     senses = [line for line in senses if not line.startswith("rare%")]
-    files = {"index.sense": senses, "data.adj": antonyms(*opposed), "data.noun": [], "data.verb": [], "data.adv": []}
+    named = [*ANIMALS, *FOODS, "mixture", "running", "unseen", "cause"]
+    nouns = [
+        "  1 This software",
+        *(f"{at:08} 03 n 02 {word} 0 {word.title()} 0 000 | it" for at, word in enumerate(named)),
+    ]
+    nouns.append("00000099 03 n 01 Italy 0 000 | a republic")
+    files = {"index.sense": senses, "data.adj": antonyms(*opposed), "data.noun": nouns, "data.verb": [], "data.adv": []}
     words = {f"{wordnet.FOLDER}{name}": "\n".join(lines).encode() for name, lines in files.items()}
     strengths = {f"{one}lad": 2 for one in LETTERS} | {f"{one}rim": -3 for one in LETTERS}
     strengths |= {"weak": 1, "swear": -4, "two words": 2, "naïve": -2}

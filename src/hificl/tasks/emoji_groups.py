@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -21,13 +22,17 @@ GROUPS: Mapping[int, str] = MappingProxyType(
 """Unicode's groups by their numbers, in one word each; without its components and flags, whose names tell."""
 
 
+_WHO = re.compile(r"^((people|person|men|women|man|woman|boy|girl|with)\b[: ]*)+", re.IGNORECASE)
+
+
 def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed: int = 0) -> TaskData:
     """Select the fixed support and query sets.
 
     Args:
         support_size: Number of questions to learn from.
         query_size: Number of questions to score.
-        seed: Seed of both orders; 0 is the fixed split. Names that begin alike are on the same side under every seed.
+        seed: Seed of both orders; 0 is the fixed split. Names with the same first three letters are on the same side
+            under every seed, whoever does it: "woman dancing" counts as "dancing".
 
     Returns:
         Examples without images, with ids such as ``emoji_groups/1F3B0``, one of eight answers, and ``meta["group"]``.
@@ -46,7 +51,7 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
             f"emoji_groups: {PACKAGE} has other fields than its pinned release ({type(error).__name__}: {error}); "
             "delete it from the cache. Run: hificl data fetch emoji_groups"
         ) from error
-    sides = {code: is_query_word(label) for code, label, _ in entries}
+    sides = {code: is_query_word(_WHO.sub("", label)) for code, label, _ in entries}
     examples = [
         Example(
             f"emoji_groups/{code}", [], f"Which group does the emoji '{label}' belong to?", [group], {"group": group}

@@ -23,7 +23,8 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
     Args:
         support_size: Number of questions to learn from.
         query_size: Number of questions to score.
-        seed: Seed of both orders; 0 is the fixed split. Words that begin alike are on the same side under every seed.
+        seed: Seed of both orders; 0 is the fixed split. Words with the same first three letters are on the same
+            side under every seed.
 
     Returns:
         Examples without images, with ids such as ``sentiment/tarnish`` and the answer ``positive`` or ``negative``.

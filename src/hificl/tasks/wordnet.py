@@ -33,7 +33,7 @@ class Sense:
 
 
 def read_senses(task: str) -> dict[str, list[Sense]]:
-    """Return the meanings of every plain word, of three to twelve letters without capitals.
+    """Return the meanings of every plain word of three to twelve letters; names are among them, in small letters.
 
     Args:
         task: Name of the task that asks; it opens every error message and names the command that fetches.
@@ -49,6 +49,12 @@ def read_senses(task: str) -> dict[str, list[Sense]]:
             part, file = numbers.split(":")[:2]
             found.setdefault(word, []).append(Sense(int(part), int(file), int(count)))
     return found
+
+
+def read_common_nouns(task: str) -> set[str]:
+    """Return the nouns that WordNet writes without a capital; arguments and errors as there."""
+    lines = (line.split() for line in _lines(task, "data.noun") if not line.startswith(" "))
+    return {word for fields in lines for word in _words(fields) if _WORD.fullmatch(word)}
 
 
 def read_antonyms(task: str) -> dict[str, list[str]]:
@@ -74,13 +80,16 @@ def _synonyms(line: str) -> tuple[str, tuple[list[str], list[tuple[int, str, int
     of pointers, pointers of four fields, the last of them both places in hexadecimal, counted from one.
     """
     fields = line.split("|")[0].split()
-    count = int(fields[3], 16)
-    # A marker such as "(a)" says where an adjective may stand.
-    words = [re.sub(r"\(.*\)", "", fields[4 + 2 * at]) for at in range(count)]
-    begin = 5 + 2 * count
+    words = _words(fields)
+    begin = 5 + 2 * len(words)
     pointers = [fields[at : at + 4] for at in range(begin, begin + 4 * int(fields[begin - 1]), 4)]
     opposed = [(places, offset) for kind, offset, _, places in pointers if kind == "!"]
     return fields[0], (words, [(int(at[:2], 16) - 1, offset, int(at[2:], 16) - 1) for at, offset in opposed])
+
+
+def _words(fields: list[str]) -> list[str]:
+    # A marker such as "(a)" says where an adjective may stand.
+    return [re.sub(r"\(.*\)", "", fields[4 + 2 * at]) for at in range(int(fields[3], 16))]
 
 
 def _lines(task: str, name: str) -> list[str]:
