@@ -112,8 +112,9 @@ def measure_beside(seed: int) -> None:
             for shots, place in missing.items():
                 shown = data.support if shots else ()
                 hificl.evaluate(
-                    asked, data.queries, shots=shots, demonstrations=shown, seed=seed, output_dir=place.folder
-                )
+                    asked, data.queries, shots=shots, demonstrations=shown, seed=seed, output_dir=place.folder,
+                    source={"task": "easy_vqa", "support_size": len(data.support)},
+                )  # fmt: skip
 
 
 def measure_together(seed: int) -> None:
@@ -139,7 +140,8 @@ def measure_together(seed: int) -> None:
                 model.base_model.set_adapter(list(MIXES[mix]))
                 model.set_adapter_weights(MIXES[mix])
                 asked = replace(backbone, model=model.eval())
-            hificl.evaluate(asked, data[task].queries, output_dir=place.folder)
+            source = {"task": task, "support_size": len(data[task].support)}
+            hificl.evaluate(asked, data[task].queries, output_dir=place.folder, source=source)
 
 
 @contextmanager
@@ -260,7 +262,8 @@ def _mean(places: list[Place]) -> str:
 
 def sections() -> dict[str, str]:
     """Return what stands between the marks of docs/demonstrations.md."""
-    tables = {"beside": beside_table(), "together": together_table(), "opening": opening_table()}
+    makers = {"beside": beside_table, "together": together_table, "opening": opening_table}
+    tables = {name: make() for name, make in makers.items() if MARKS[name][0] in PAGE.read_text(encoding="utf-8")}
     return {name: f"{MARKS[name][0]}\n\n{table}\n\n{MARKS[name][1]}" for name, table in tables.items()}
 
 
@@ -277,6 +280,8 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name, section in sections().items():
         begin, end = MARKS[name]
+        if (text.count(begin), text.count(end)) != (1, 1):
+            raise SystemExit(f"{PAGE}: {begin} and {end} must stand there once each.")
         before, _, rest = text.partition(begin)
         text = f"{before}{section}{rest.partition(end)[2]}"
     PAGE.write_text(text, encoding="utf-8")

@@ -129,6 +129,8 @@ def _layer(name: str, parts: Mapping[str, Tensor]) -> dict[str, Any]:
     if not {"key_left", "key_full"} & parts.keys():
         return described
     key, value = _matrix(parts, "key"), _matrix(parts, "value")
+    if "log_temperature" in parts:
+        key = key * parts["log_temperature"].double().neg().exp()[:, None, None]
     described.update(heads=key.shape[0], virtual=key.shape[1], head_dim=key.shape[2], value_dim=value.shape[2])
     described["rank"] = parts["key_left"].shape[2] if "key_left" in parts else None
     for kind, matrix in (("key", key), ("value", value)):

@@ -119,7 +119,7 @@ def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, exampl
 
 
 def test_a_base_in_half_precision(backbone: Backbone, examples: list[Example]) -> None:
-    """The pairs are float32, and as near as the prompt itself is in bfloat16."""
+    """The pairs are float32: with all tokens, no further from exact numbers than the prompt itself in bfloat16 is."""
     import copy
 
     backbone, shown = formed(backbone, "begin mark"), examples[:3]

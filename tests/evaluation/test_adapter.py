@@ -10,6 +10,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from hificl import HiFICLConfig
 from hificl.backbones import Backbone, load_backbone
 from hificl.data import Example
 from hificl.evaluation import evaluate
@@ -49,6 +50,15 @@ def test_hash_is_that_of_the_tensors(adapted: PeftModel) -> None:
     (after,) = describe_adapter(adapted)
     assert after["hash"] != before["hash"]
     assert after["config"] == before["config"]
+
+
+def test_a_weight_is_told_where_it_is_not_one(backbone: Backbone) -> None:
+    model = get_peft_model(load_backbone(backbone.name, device="cpu").model, HiFICLConfig(num_virtual_tokens=2))
+    assert "weight" not in describe_adapter(model)[0]
+    model.set_adapter_weights({"default": 0.5})
+    assert describe_adapter(model)[0]["weight"] == 0.5
+    model.set_adapter_weights({})
+    assert "weight" not in describe_adapter(model)[0]
 
 
 def test_demonstrations_beside_an_adapter_warn(

@@ -81,7 +81,8 @@ def test_speed_has_verdicts_and_scaling_curves(tmp_path: Path) -> None:
     section = next(one for one in all_sections(find_results(tmp_path)) if one.name == "speed")
     assert said(section) == [
         "2 of 4 targets are met, measured on Example CPU.",
-        "2 are missed: attention (2 of 3, the furthest: 1.090 [1.070, 1.110] for ≤\N{NO-BREAK SPACE}1.05).",
+        "2 are missed: attention (2 of 3, the furthest: time: hificl / plain at 2,048 tokens "
+        "1.090 [1.070, 1.110] for ≤\N{NO-BREAK SPACE}1.05).",
     ]
     assert [row[-1].text for row in section.tables[0].rows] == ["met", "missed", "missed", "met"]
     curve = next(figure for figure in section.figures if isinstance(figure, Lines))

@@ -105,7 +105,7 @@ def test_failed_and_missing_cells_are_holes_with_their_reason(tmp_path: Path) ->
     assert "MTV has no number (failed)" in figure.description
 
 
-@pytest.mark.parametrize("how", ["changed", "gone", "other revision", "damaged"])
+@pytest.mark.parametrize("how", ["changed", "gone", "other revision", "a control's", "damaged"])
 def test_a_number_that_its_record_does_not_hold_is_stale(tmp_path: Path, how: str) -> None:
     three().write(tmp_path)
     record = tmp_path / "cells/easy_vqa/lora_seed1/cell.json"
@@ -114,6 +114,8 @@ def test_a_number_that_its_record_does_not_hold_is_stale(tmp_path: Path, how: st
         content["results"]["subsets"]["all"]["score"] = 12.0
     if how == "other revision":
         content["config"]["revision"] = "content:ffff"
+    if how == "a control's":
+        content["config"]["revision"] += "+random_lm:1"
     write(record, content)
     if how == "gone":
         record.unlink()

@@ -41,6 +41,10 @@ def test_the_mean_is_that_of_the_last_steps(
     assert run.record["config"]["recipe"]["average"] == share
 
 
+def test_a_share_counts_whole_steps_whatever_its_last_bits_are() -> None:
+    assert MeanOfLastSteps(torch.nn.Linear(2, 2), steps=100, share=0.07).after == 93
+
+
 def test_a_checkpoint_before_the_first_counted_step_holds_none(tmp_path: Path) -> None:
     model = torch.nn.Linear(3, 5)
     mean = MeanOfLastSteps(model, steps=10, share=0.2)

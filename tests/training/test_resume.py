@@ -112,6 +112,13 @@ def test_early_stopping_did_stop_early(runs: Path) -> None:
     assert results["best_step"] < results["steps"] < 24
 
 
+def test_the_start_was_measured(runs: Path) -> None:
+    """Likewise: the killed run must find step 0 among its losses, and its weights beside its checkpoints."""
+    results = json.loads((runs / "start" / "whole" / "record.json").read_text())["results"]
+    assert [one["step"] for one in results["held_out"]][0] == 0
+    assert results["best_step"] == 0
+
+
 def test_only_marked_checkpoints_count(tmp_path: Path) -> None:
     for step in (3, 11, 20):
         (tmp_path / f"checkpoint-{step}").mkdir()

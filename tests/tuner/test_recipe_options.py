@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from peft import get_peft_model
 from torch import Tensor
 
 from hificl import HiFICLConfig
+from hificl.context.written import written_context
 from hificl.errors import InputError
 from hificl.tuner import HiFICLLayer
 from hificl.tuner.pairs import VirtualPairs
@@ -75,6 +77,21 @@ def test_pairs_are_away_in_training_alone() -> None:
     assert away.shape == (pairs.key_left.shape[0], 1, 200)
     assert 0.3 < float(away.float().mean()) < 0.5
     assert not torch.equal(away[0], away[1])
+
+
+def test_those_that_stay_count_for_those_that_are_away() -> None:
+    _, pairs = made(pair_dropout=0.4, num_virtual_tokens=2000, init_score_offset=1.5)
+    torch.manual_seed(0)
+    mass = torch.exp(-pairs.train()().score_offset).sum(dim=-1)
+    assert torch.allclose(mass, torch.full_like(mass, 2000 * math.exp(-1.5)), rtol=0.06)
+
+
+def test_what_reads_the_pairs_reads_all_of_them() -> None:
+    model, pairs = made(pair_dropout=0.4)
+    layer = next(layer for _, _, layer in sidecars(model, HiFICLLayer))
+    model.train()
+    assert bool(written_context(layer, "default").offset.isfinite().all())
+    assert pairs.training
 
 
 def test_without_any_pair_a_head_is_the_frozen_one() -> None:

@@ -11,7 +11,7 @@ from hificl.context.capture import Captured
 from hificl.context.compression import Context
 from hificl.errors import InputError
 from hificl.tuner import HiFICLLayer
-from hificl.tuner.pairs import VirtualPairs
+from hificl.tuner.pairs import VirtualPairs, all_pairs
 from hificl.tuner.sidecar import sidecars
 
 
@@ -93,7 +93,7 @@ def whole_context(captured: Captured, layer: HiFICLLayer, adapter_name: str) -> 
 def written_context(layer: HiFICLLayer, adapter_name: str) -> Context:
     """Return the pairs of an adapter as they act now, in float64."""
     made: Any = layer.adapters[adapter_name]
-    with torch.no_grad():
+    with torch.no_grad(), all_pairs(made):
         pairs = made()
     key, value = (part[:: made.repeats].double() for part in (pairs.key, pairs.value))
     offset = torch.as_tensor(pairs.score_offset, dtype=torch.float64, device=key.device)

@@ -20,16 +20,21 @@ def prompted_for(backbone: Backbone, model: Any) -> Backbone:
 
 
 def describe_adapter(model: Any) -> list[dict[str, Any]]:
-    """Name, PEFT config and content hash of every active adapter; empty for a model without one.
+    """Name, PEFT config, content hash and weight of every active adapter; empty for a model without one.
 
     The hash covers names, shapes, dtypes and bytes of the adapter's tensors, so that two records with the same hash
-    were made by the same adapter.
+    were made by the same adapter. The weight, ``set_adapter_weights``, is told where it is not 1.
     """
     if not isinstance(model, PeftModel):
         return []
+    weights = getattr(model.base_model, "adapter_weights", {})
     return [
-        {"name": name, "config": _config(model, name), "hash": _hash(model, name)} for name in model.active_adapters
-    ]
+        {
+            "name": name, "config": _config(model, name), "hash": _hash(model, name),
+            **({"weight": weights[name]} if weights.get(name, 1.0) != 1.0 else {}),
+        }
+        for name in model.active_adapters
+    ]  # fmt: skip
 
 
 def _config(model: PeftModel, name: str) -> dict[str, Any]:

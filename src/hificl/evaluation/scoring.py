@@ -23,7 +23,7 @@ from hificl.metrics import METRICS, Metric, Score
 
 BESIDE_AN_ADAPTER = (
     "demonstrations stand in the prompt beside an adapter. Most adapters were trained on prompts without any, and "
-    "score less with them: see 'Beside demonstrations in the prompt' in docs/demonstrations.md. Compare with shots=0."
+    "may score less with them (docs/demonstrations.md, 'Demonstrations beside an adapter'). Compare with shots=0."
 )
 
 
@@ -85,7 +85,7 @@ def evaluate(
         examples: The query set; each with at least one accepted answer and an id of its own.
         metric: A name in ``METRICS``, or a function of predictions and accepted answers.
         shots: Demonstrations in every prompt. Beside an adapter they warn: most were trained on prompts without any,
-            and score less with them (docs/demonstrations.md).
+            and may score less with them (docs/demonstrations.md).
         demonstrations: Support set from which each query gets its own; never the query itself.
         retrieval: ``"random"``, a seeded draw, or ``"rices"``: those whose images are most similar to the query's, the
             most similar one last.

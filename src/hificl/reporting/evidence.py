@@ -37,13 +37,18 @@ class Evidence:
     def __init__(self) -> None:
         self._told: dict[Path, _Told | str] = {}
 
-    def objection(self, record: Path, subset: str, score: float | None, revision: str | None) -> str | None:
-        """Say why a score of a summary does not stand in its record; None where it does."""
+    def objection(
+        self, record: Path, subset: str, score: float | None, revision: str | None, control: str | None = None
+    ) -> str | None:
+        """Say why a score of a summary does not stand in its record; None where it does.
+
+        The record of a control is about a backbone that was made from that of the summary, and says so.
+        """
         told = self._read(record)
         if isinstance(told, str):
             return told
-        # A control is made from the backbone; what it is stands behind the revision of the backbone.
-        if revision is not None and told.revision is not None and told.revision.partition("+")[0] != revision:
+        made = told.revision if control is None else (told.revision or "").partition(f"+{control}:")[0]
+        if revision is not None and told.revision is not None and made != revision:
             return f"the record is about revision {told.revision} of the backbone, the summary about {revision}"
         there = told.scores.get(subset)
         if (there is None) != (score is None) or (score is not None and abs((there or 0.0) - score) > CLOSE):

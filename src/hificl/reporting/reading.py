@@ -112,7 +112,7 @@ def _row(row: Summary, folder: Path, evidence: Evidence, revision: str | None) -
         control=row["control"], point=row["point"], train_size=row["train_size"], subset=row["subset"],
         headline=row["headline"], metric=row["metric"], scale=scale, score=row["score"],
         score_ci95=_ends(row["score_ci95"]), details=row["details"], costs={name: row.get(name) for name in COSTS},
-        record=record, stale=evidence.objection(record, row["subset"], row["score"], revision),
+        record=record, stale=evidence.objection(record, row["subset"], row["score"], revision, row["control"]),
     )  # fmt: skip
 
 

@@ -81,7 +81,12 @@ def _missed(name: str, judged: Sequence[tuple[Path, Mapping[str, Any], Mapping[s
     path, record, one = max(missed, key=lambda line: abs(line[2]["value"]["median"] / line[2]["target"]["bound"] - 1))
     few = "" if len(missed) == 1 else ", the furthest"
     count = f" ({len(missed)} of {len(own)}{few}: " if len(own) > 1 else " ("
-    return (name.replace("_", " ") + count, Link(_measured(one), path, _setting(record)), f" for {_target(one)})")
+    what = f"{_names(one)} at {_short([line[:2] for line in own], path, record)} "
+    return (
+        name.replace("_", " ") + count + what,
+        Link(_measured(one), path, _setting(record)),
+        f" for {_target(one)})",
+    )
 
 
 def _line(rows: Rows, path: Path, record: Mapping[str, Any], one: Mapping[str, Any]) -> tuple[Cell, ...]:

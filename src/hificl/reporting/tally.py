@@ -46,17 +46,18 @@ def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
     losses = [f"{one.label} (on {one.behind})" for one in counts if one.behind]
     tasks = sum(any(mean.is_reference and mean.score is not None for mean in members) for members in by_group.values())
     facts: list[Text] = []
+    judged = _judged_by(by_group)
     if always:
-        facts.append((f"Over {tasks} tasks HiFICL is ahead of {_listed(always)} wherever both have a number.",))
+        facts.append((f"Over {tasks} tasks HiFICL is ahead of {_listed(always)} wherever both have a number{judged}.",))
     if losses:
         facts.append(
             (
                 f"It does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
-                f"{_listed(losses)}.",
+                f"{_listed(losses)}{judged}.",
             )
         )
     elif counts:
-        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance{_judged_by(by_group)}.",))
+        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance{judged}.",))
     return facts
 
 

@@ -28,7 +28,7 @@ class MeanOfLastSteps(TrainerCallback):
 
     def __init__(self, model: nn.Module, steps: int, share: float) -> None:
         self.parameters = {name: one for name, one in model.named_parameters() if one.requires_grad}
-        self.after = steps - math.ceil(share * steps)
+        self.after = steps - math.ceil(round(share * steps, 9))
         self.mean: dict[str, Tensor] = {}
         self.count = 0
 

@@ -76,7 +76,8 @@ class Recipe:
     """A new order in every epoch; False visits the examples in the same order each time, as the authors do."""
 
     holdout: float = 0.0
-    """Share of the training examples kept aside to choose the epoch; 0 trains on all and keeps the last step."""
+    """Share of the training examples kept aside to choose the epoch; 0 trains on all and keeps the last step. A start
+    from demonstrations is measured too, as step 0, and may be what is kept."""
 
     patience: int = 3
     """Epochs without a lower held-out loss after which training stops; only with ``holdout``."""

@@ -99,9 +99,8 @@ class Session:
         seconds = checkpoints.seconds_trained(last) if last else 0.0
         prepared, seconds = self._prepared(last, seconds)
         features, mean = FeatureCounts(), self._mean(last)
-        if prepared is not None and self.held_out is not None and last is None:
-            # The start may be better than all that follows; step 0 is then what is kept.
-            self._on_main(lambda: self.model.save_pretrained(str(self._state(0)), save_embedding_layers=False))
+        if self._may_keep_start and last is None:
+            self._on_main(self._save_start)
             self.arguments.eval_on_start = True
         if self.arguments.max_steps > 0 and (last is None or not self._is_over(last, history)):
             objective = Objective(self.backbone, self.model, self.request.recipe)
@@ -125,6 +124,16 @@ class Session:
         if last is not None:
             mean.load(last)
         return mean
+
+    @property
+    def _may_keep_start(self) -> bool:
+        """Whether the start may be better than all that follows, so that step 0 may be what is kept."""
+        from_demonstrations = getattr(self.request.config, "init", "random") == "demonstrations"
+        return from_demonstrations and self.held_out is not None
+
+    def _save_start(self) -> None:
+        self.model.save_pretrained(str(self._state(0)), save_embedding_layers=False)
+        checkpoints.seal(self._state(0), 0.0)
 
     def _state(self, step: int) -> Path:
         """Return the folder of the weights after a step; 0 is the start."""

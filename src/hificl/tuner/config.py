@@ -131,8 +131,8 @@ class HiFICLConfig(PairsConfig):
         learn_temperature: Learn a temperature per head, by which the scores of its virtual keys are divided (L H more
             parameters): one step then makes all of them sharper or flatter. It starts at 1.
         init_key_scale: Spread of B of the keys, or of the keys themselves, at a random start.
-        pair_dropout: Probability with which, in training, a pair of a head is away for a micro batch; its mass goes to
-            the pairs and real keys that are left.
+        pair_dropout: Probability with which, in training, a pair of a head is away for a micro batch. The others count
+            for it, so that the mass of all is what it is in evaluation, on average.
         compat: ``"exact"``: masks count in the real mass. ``"official"``: the real mass is taken over all keys, later
             and padded ones included, as the authors' published code does. For parity experiments only: a later token
             then changes earlier outputs, and cached decoding differs from a full forward.

@@ -16,7 +16,7 @@ from hificl.errors import InputError
 from hificl.tuner.config import PairsConfig
 from hificl.tuner.intervention import InterventionConfig
 from hificl.tuner.layer import HiFICLLayer
-from hificl.tuner.pairs import Pairs
+from hificl.tuner.pairs import Pairs, all_pairs
 from hificl.tuner.redirect import SIDECAR
 from hificl.tuner.sites import live_config, text_decoder
 
@@ -112,7 +112,8 @@ def prefix_tensor(model: nn.Module, adapter_name: str = "default") -> Tensor:
         raise InputError(f"the adapter has pairs in {len(layers)} of {depth} layers; a prefix needs them in all")
     rows = []
     for attention, layer in layers:
-        pairs: Pairs = layer.hificl_kv[adapter_name]()
+        with all_pairs(layer.hificl_kv[adapter_name]):
+            pairs: Pairs = layer.hificl_kv[adapter_name]()
         refusal = prefix_refusal(layer, pairs, getattr(config, "share", "query"))
         if refusal:
             raise InputError(f"cannot export to a prefix: {refusal}")

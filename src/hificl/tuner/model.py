@@ -54,6 +54,11 @@ class HiFICLModel(SidecarModel):
             self.__dict__["_sites"] = find_sites(self.model)
         return self.__dict__["_sites"]
 
+    @property
+    def adapter_weights(self) -> dict[str, float]:
+        """What :meth:`set_adapter_weights` set, by adapter name; adapters that are not named have weight 1."""
+        return next((dict(layer.weights) for layer in self.sidecars()), {})
+
     def set_adapter_weights(self, weights: Mapping[str, float]) -> None:
         """Set how much mass adapters have in the joint softmax, where several are active at once.
 

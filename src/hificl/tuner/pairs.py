@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -117,9 +119,19 @@ class VirtualPairs(nn.Module):
 
 
 def _without_some(pairs: Pairs, share: float) -> Pairs:
-    """Take each pair of each head away with probability ``share``."""
-    offset = _offset_row(pairs)
+    """Take each pair of each head away with probability ``share``; those that stay count for them, on average."""
+    offset = _offset_row(pairs) + math.log1p(-share)
     return pairs._replace(score_offset=offset.masked_fill(torch.rand_like(offset) < share, torch.inf))
+
+
+@contextmanager
+def all_pairs(module: nn.Module) -> Iterator[None]:
+    """Let a module give its pairs as they are in evaluation, whatever mode it is in: none is left out."""
+    training, module.training = module.training, False
+    try:
+        yield
+    finally:
+        module.training = training
 
 
 def weighted(pairs: Pairs, weight: float) -> Pairs:

@@ -1,0 +1,30 @@
+"""The tables of docs/demonstrations.md are those of the records."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from hificl.evaluation.scoring import BESIDE_AN_ADAPTER
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_tables_are_drawn_from_the_records() -> None:
+    place = importlib.util.spec_from_file_location("composition", ROOT / "scripts" / "composition.py")
+    assert place is not None
+    assert place.loader is not None
+    drawn = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = drawn  # its dataclass looks itself up there
+    place.loader.exec_module(drawn)
+    page = drawn.PAGE.read_text(encoding="utf-8")
+    sections = drawn.sections()
+    assert "beside" in sections
+    for section in sections.values():
+        assert section in page, "run python scripts/composition.py table"
+
+
+def test_the_warning_names_a_section_of_the_page() -> None:
+    page, _, section = BESIDE_AN_ADAPTER.partition("(")[2].partition(")")[0].partition(", ")
+    assert f"\n## {section.strip(chr(39))}\n" in (ROOT / page).read_text(encoding="utf-8")
