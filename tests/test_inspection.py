@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_geometry_and_norms(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     assert layer["value_norm"] == pytest.approx(tensors[f"{where}.value_full"].norm(dim=-1).mean().item(), rel=1e-6)
     sizes = {name: layer[name] for name in ("heads", "virtual", "rank", "head_dim", "value_dim")}
     assert sizes == {"heads": HEADS, "virtual": VIRTUAL, "rank": RANK, "head_dim": KEY, "value_dim": VALUE}
+
+
+def test_the_norm_of_keys_is_that_of_the_keys_that_act(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    plain = inspect_adapter(save(tmp_path / "a", tensors))["layers"][0]["key_norm"]
+    where = "base_model.model.model.layers.0.self_attn.virtual_kv.hificl_kv"
+    sharper = {**tensors, f"{where}.log_temperature": torch.full((HEADS,), -1.0)}
+    told = inspect_adapter(save(tmp_path / "b", sharper))["layers"][0]["key_norm"]
+    assert told == pytest.approx(plain * math.e)
 
 
 def test_an_adapter_of_plain_peft_tells_what_it_knows(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
