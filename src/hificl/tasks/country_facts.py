@@ -9,7 +9,7 @@ from functools import partial
 from hificl.data import Example
 from hificl.tasks.countries import Country, is_query_country, read_countries, spellings
 from hificl.tasks.split import split
-from hificl.tasks.task import Task, TaskData
+from hificl.tasks.task import Task, TaskData, text_task
 
 SUPPORT_SIZE, QUERY_SIZE = 100, 145
 """The fixed split; with seed 0 it holds every query country that has the fact, or all but one of them."""
@@ -88,32 +88,25 @@ def _spelled(names: Sequence[str]) -> list[str]:
 
 
 def _task(name: str, description: str, question: str, answers: Answers) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        license="ODbL 1.0",
-        source="npm package world-countries (release 5.1.0, mledoze/countries)",
-        metric="exact_match",
-        load=partial(load, name, question, answers),
-        support_size=SUPPORT_SIZE,
+    return text_task(
+        name, description, partial(load, name, question, answers), license="ODbL 1.0",
+        source="npm package world-countries (release 5.1.0, mledoze/countries)", support_size=SUPPORT_SIZE,
         query_size=QUERY_SIZE,
-        origin="fetch",
-        kind="text",
-    )
+    )  # fmt: skip
 
 
 CAPITALS = _task(
-    "capitals", "Text only: the capital of a country, split by country", "What is the capital of {country}?", _capital
+    "capitals", "the capital of a country, split by country", "What is the capital of {country}?", _capital
 )
 CURRENCIES = _task(
     "currencies",
-    "Text only: the currency of a country, split by country",
+    "the currency of a country, split by country",
     "What is the currency of {country}?",
     _currency,
 )
 LANGUAGES = _task(
     "languages",
-    "Text only: an official language of a country, split by country",
+    "an official language of a country, split by country",
     "What is an official language of {country}?",
     _language,
 )

@@ -10,7 +10,7 @@ from hificl.data import Example
 from hificl.errors import InputError
 from hificl.tasks.fetch import read_json
 from hificl.tasks.split import split
-from hificl.tasks.task import Task, TaskData
+from hificl.tasks.task import TaskData, text_task
 from hificl.tasks.words import is_query_word
 
 PACKAGE = "emojibase-data"
@@ -20,7 +20,6 @@ GROUPS: Mapping[int, str] = MappingProxyType(
     {0: "smileys", 1: "people", 3: "nature", 4: "food", 5: "travel", 6: "activities", 7: "objects", 8: "symbols"}
 )
 """Unicode's groups by their numbers, in one word each; without its components and flags, whose names tell."""
-
 
 _WHO = re.compile(r"^((people|person|men|women|man|woman|boy|girl|with)\b[: ]*)+", re.IGNORECASE)
 
@@ -64,15 +63,8 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
     )  # fmt: skip
 
 
-EMOJI_GROUPS = Task(
-    name="emoji_groups",
-    description="Text only: which of Unicode's groups an emoji belongs to, by its name",
+EMOJI_GROUPS = text_task(
+    "emoji_groups", "which of Unicode's groups an emoji belongs to, by its name", load,
     license="MIT; names: Unicode-3.0",
-    source="npm package emojibase-data (release 17.0.0)",
-    metric="exact_match",
-    load=load,
-    support_size=SUPPORT_SIZE,
-    query_size=QUERY_SIZE,
-    origin="fetch",
-    kind="text",
-)
+    source="npm package emojibase-data (release 17.0.0)", support_size=SUPPORT_SIZE, query_size=QUERY_SIZE,
+)  # fmt: skip

