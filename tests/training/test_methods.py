@@ -157,6 +157,15 @@ def test_scales_have_a_learning_rate_of_their_own(backbone: Backbone, examples: 
         assert (moved > 0.05) == ("scale" in name), name
 
 
+def test_vectors_that_were_extracted_are_no_start_to_keep(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    """Runs from before a start could be kept are the same runs: the first step that is measured is no step 0."""
+    run = train(backbone, examples, method="i2cl", output_dir=tmp_path / "run", steps=2, holdout=0.3)
+    assert "prepared" in run.record["results"]
+    assert run.record["results"]["held_out"][0]["step"] > 0
+
+
 @pytest.mark.parametrize(("field", "part"), [("left_learning_rate", "_left"), ("offset_learning_rate", "score_offset")])
 def test_factors_and_offsets_have_learning_rates_of_their_own(
     backbone: Backbone, examples: list[Example], tmp_path: Path, field: str, part: str
