@@ -56,6 +56,49 @@ def test_blocks_tile_what_is_visible(queries: int, keys: int, is_causal: bool, e
     assert blocks(queries, keys, is_causal=is_causal) == expected
 
 
+class WatchedBackward:
+    """Torch's operators, with a note of the dtype in which gradients are computed."""
+
+    def __init__(self) -> None:
+        self.dtypes: list[torch.dtype] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("backward"):
+            return lambda grad, *rest, **named: (
+                self.dtypes.append(grad.dtype) or getattr(TORCH, name)(grad, *rest, **named)
+            )
+        return getattr(TORCH, name)
+
+
+TORCH = kernels.aten
+
+
+@pytest.mark.parametrize(("beyond", "computes_in"), [(0, torch.float32), (1, torch.bfloat16)])
+@pytest.mark.parametrize("mask", ["none", "hides", "low"])
+def test_only_gradients_of_short_prompts_leave_half_precision_on_a_cpu(
+    mask: str, beyond: int, computes_in: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = 29
+    watched = WatchedBackward()
+    monkeypatch.setattr(kernels, "aten", watched)
+    monkeypatch.setattr(kernels, "SHORT", keys - beyond)
+    case = Case("short", queries=keys, keys=keys, groups=3, mask=mask, mask_axes=(True, False, True))
+    problem = make(case, torch.bfloat16)
+    double = problem.to(torch.float64)
+    exact, rounded = attend(double, virtual_attention_reference), attend(problem, virtual_attention_reference)
+    wanted, plain = gradients(exact, double), gradients(rounded, problem)
+    for name, grad in gradients(attend(problem), problem).items():
+        assert_close(grad, wanted[name], rounding_budget(plain[name], wanted[name], margin=2.0), name)
+    assert set(watched.dtypes) == {computes_in}
+
+
+def test_a_kernel_gives_gradients_in_the_dtype_of_what_they_are_of() -> None:
+    query, key, value, grad = torch.randn(4, 2, 3, 5, 7, dtype=torch.bfloat16).unbind()
+    inputs = kernels.Inputs(query, key, value, None, True, 0.3)
+    found = kernels.CPU_FLASH.backward(inputs, grad, *kernels.CPU_FLASH.forward(inputs))
+    assert {one.dtype for one in found} == {torch.bfloat16}
+
+
 class DenseOnGpu:
     """Torch's operators for GPUs, as dense products; they refuse what those refuse."""
 

@@ -15,6 +15,9 @@ from torch import Tensor
 
 aten = torch.ops.aten
 
+SHORT = 256
+"""Keys up to which torch's CPU kernel takes longer for half-precision gradients than in float32, copies included."""
+
 
 class Inputs(NamedTuple):
     """What one attention call works on.
@@ -63,6 +66,10 @@ class CpuFlash:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :class:`Kernel`. The kernel wants queries before heads in the memory of the log-sum-exp."""
         query, key, value, mask, is_causal, scale = inputs
+        if query.itemsize < torch.float32.itemsize and key.shape[2] <= SHORT:
+            wider = Inputs(query.float(), key.float(), value.float(), mask, is_causal, scale)
+            query_grad, key_grad, value_grad = self.backward(wider, grad.float(), output.float(), log_sum_exp)
+            return query_grad.to(query.dtype), key_grad.to(query.dtype), value_grad.to(query.dtype)
         log_sum_exp = log_sum_exp.transpose(1, 2).contiguous().transpose(1, 2)
         return aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad, query, key, value, output, log_sum_exp, 0.0, is_causal, attn_mask=mask, scale=scale

@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
 
 from hificl.backbones.backbone import Backbone
 from hificl.backbones.family import Family
+from hificl.backbones.folded_head import fold_head
 from hificl.backbones.prompts import PromptForm
 from hificl.backbones.registry import family_of
 from hificl.backbones.source import Source, find_source, read
@@ -69,6 +70,7 @@ def load_backbone(
     torch.nn.Module.to(model, target)
     model.requires_grad_(False)
     model.eval()
+    fold_head(model)
     reader = AutoProcessor if reads_images else AutoTokenizer
     processor = read(lambda: reader.from_pretrained(source.location, **source.pinned), source.shown, "the processor")
     family = family_of(config.to_dict(), _image_mark(processor))
