@@ -42,7 +42,7 @@ def load(
     *,
     backbone: Backbone | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
     attn_implementation: str | None = None,
 ) -> Run:
     """Load a trained adapter with its base, prompt form and image settings.
@@ -95,7 +95,7 @@ def _load_base(
     folder: Path,
     name: str | None,
     device: str | torch.device | None,
-    dtype: torch.dtype | None,
+    dtype: str | torch.dtype | None,
     attn_implementation: str | None,
 ) -> Backbone:
     if not isinstance(name, str) or not name:

@@ -32,6 +32,13 @@ def test_a_block_is_the_product_of_its_axes() -> None:
     assert axes_of(found) == ["task", "variant", "train_size", "r"]
 
 
+def test_the_dtype_of_a_tier_is_that_of_its_jobs() -> None:
+    half = Tier(("embedded",), (0,), (Block(("easy_vqa",), ("hificl",)),), dtype="bfloat16")
+    made = Grid("g", "t", "a", "q", {"embedded": half})
+    assert [entry.job.dtype for entry in entries(made)] == ["bfloat16"]
+    assert [entry.job.dtype for entry in entries(made, {"dtype": "float16"})] == ["float16"]
+
+
 def test_all_stands_for_every_method() -> None:
     found = entries(grid(Block(("easy_vqa",), ("all",)), seeds=(0,)))
     assert {entry.job.variant for entry in found} == {*METHODS, "icl_rices"}

@@ -30,6 +30,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
             "embedded:\n"
             "  models: small\n"
             "  seeds: 3\n"
+            "  dtype: bfloat16\n"
             "  gpus: 0.5\n"
             "  cells:\n"
             "    - {tasks: a, variants: [icl, lora], shots: [4, 8], options: {r: [1, 2], steps: 9}}\n"
@@ -42,6 +43,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
     assert grid.command == "hificl run grids/x.yaml"
     tier = grid.tiers["embedded"]
     assert (tier.models, tier.seeds, tier.cpus, tier.gpus) == (("small",), (0, 1, 2), 1, 0.5)
+    assert tier.dtype == "bfloat16"
     assert tier.cells == (
         Block(("a",), ("icl", "lora"), shots=(4, 8), options={"r": (1, 2), "steps": (9,)}),
         Block(("b",), ("hificl",), seeds=(5, 7), models=("other",), control=(None, "random_lm")),

@@ -50,7 +50,7 @@ def test_a_record_is_that_of_the_cell_with_lists_in_place_of_ids(
     assert [one["id"] for one in record["results"]["predictions"]] == [one.id for one in data.queries]
     assert [one["answers"] for one in record["results"]["predictions"]] == [list(one.answers) for one in data.queries]
     plain = run_cell(
-        Cell("hificl", seed=1, options=dict(job.options)), worker._load(job.model), data, task="easy_vqa",
+        Cell("hificl", seed=1, options=dict(job.options)), worker._load(job.model, None), data, task="easy_vqa",
         metric="exact_match", output_dir=tmp_path / "two",
         subsets={"open": [one.id for one in data.queries if one.meta["open"]]},
     )  # fmt: skip
@@ -79,6 +79,7 @@ def test_the_hash_knows_everything_that_changes_the_result(
         for name, other in {
             "itself": job,
             "seed": replace(job, seed=2),
+            "dtype": replace(job, dtype="bfloat16"),
             "train_size": replace(job, train_size=7),
             "query_size": replace(job, query_size=6),
             "options": replace(job, options={"steps": 3, "r": 2}),

@@ -40,6 +40,7 @@ class CompareOptions:
     on_bad: str = "fail"
     images: str | None = None
     columns: dict[str, str] | None = None
+    dtype: str | None = None
     prompt: str | None = None
     generation: str | None = None
     search: bool = False
@@ -126,6 +127,7 @@ def command(
     on_bad: options.OnBad = None,
     images: options.Images = None,
     columns: options.Columns = None,
+    dtype: options.Dtype = None,
     prompt: options.Prompt = None,
     generation: Annotated[
         str | None,
@@ -152,8 +154,8 @@ def command(
     given = {
         "task": task, "model": model, "methods": methods, "seeds": seeds, "shots": shots, "output": output,
         "train_size": train_size, "query_size": query_size, "root": root, "protocol": protocol,
-        "on_bad": on_bad and on_bad.value, "images": images, "columns": column_names(columns), "prompt": prompt,
-        "generation": generation, "search": search or None, "store": store,
+        "on_bad": on_bad and on_bad.value, "images": images, "columns": column_names(columns), "dtype": dtype,
+        "prompt": prompt, "generation": generation, "search": search or None, "store": store,
     }  # fmt: skip
     with reporting(as_json, same_bits=True) as report:
         chosen, others = read_settings(CompareOptions, words, given, takes_overrides=True)
@@ -187,7 +189,7 @@ def _compare(report: Report, chosen: CompareOptions, overrides: Mapping[str, Any
     if chosen.model == "embedded":
         use_one_thread()
     rows = read_rows(chosen.data)
-    backbone = with_prompt(open_backbone(chosen.model), chosen.prompt, rows)
+    backbone = with_prompt(open_backbone(chosen.model, chosen.dtype), chosen.prompt, rows)
     report.note(f"compare: {len(rows.support)} support and {len(rows.queries)} query examples, into {chosen.folder}")
     done = compare(
         backbone, TaskData(rows.support, rows.queries), task=chosen.task, metric=rows.task.metric if rows.task else "",

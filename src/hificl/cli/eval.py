@@ -30,6 +30,7 @@ class EvalOptions(DataOptions):
 
     adapter: str | None = None
     model: str | None = None
+    dtype: str | None = None
     prompt: str | None = None
     shots: int = 0
     demonstrations: str | None = None
@@ -54,6 +55,7 @@ def command(
     on_bad: options.OnBad = None,
     support_size: options.SupportSize = None,
     query_size: options.QuerySize = None,
+    dtype: options.Dtype = None,
     prompt: options.Prompt = None,
     shots: Annotated[
         int | None,
@@ -104,7 +106,7 @@ def command(
         "adapter": adapter, "model": model, "data": data, "images": images, "columns": column_names(columns),
         "task": task, "root": root, "protocol": protocol, "on_bad": on_bad and on_bad.value,
         "support_size": support_size, "query_size": query_size,
-        "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "retrieval": retrieval,
+        "dtype": dtype, "prompt": prompt, "shots": shots, "demonstrations": demonstrations, "retrieval": retrieval,
         "metric": metric, "generation": generation, "batch_size": batch_size, "compile": compile,
         "output": output, "seed": seed,
     }  # fmt: skip
@@ -112,14 +114,14 @@ def command(
         chosen, _ = read_settings(EvalOptions, words, given)
         rows = read_rows(chosen)
         support = _support(chosen, rows)
-        subject = _prompted(chosen, rows, open_subject(chosen.adapter, chosen.model))
+        subject = _prompted(chosen, rows, open_subject(chosen.adapter, chosen.model, chosen.dtype))
         if dry_run:
             _show_size(report, chosen, subject, rows, support)
         else:
             _evaluate(report, chosen, subject, rows, support)
 
 
-def open_subject(adapter: str | None, model: str | None) -> Backbone | Run:
+def open_subject(adapter: str | None, model: str | None, dtype: str | None) -> Backbone | Run:
     """Load what is asked: a trained adapter, or a frozen model.
 
     Raises:
@@ -128,8 +130,8 @@ def open_subject(adapter: str | None, model: str | None) -> Backbone | Run:
     from hificl.cli.inputs import one_of, open_adapter, open_backbone
 
     if one_of(adapter=adapter, model=model) == "adapter":
-        return open_adapter(adapter or "")
-    return open_backbone(model or "")
+        return open_adapter(adapter or "", dtype)
+    return open_backbone(model or "", dtype)
 
 
 def _support(chosen: EvalOptions, rows: Rows) -> list[Example]:

@@ -29,6 +29,7 @@ class FidelityOptions(DataOptions):
     """The keys of a recipe file for a comparison with real demonstrations."""
 
     model: str | None = None
+    dtype: str | None = None
     demonstrations: str | None = None
     shots: int = 8
     draws: int = 2
@@ -45,6 +46,7 @@ def command(
         ),
     ] = None,
     model: options.Model = None,
+    dtype: options.Dtype = None,
     data: options.Data = None,
     images: options.Images = None,
     columns: options.Columns = None,
@@ -78,8 +80,8 @@ def command(
     Example: hificl fidelity runs/easy_vqa-hificl runs/easy_vqa-lora --task easy_vqa --shots 8
     """
     given = {
-        "model": model, "data": data, "images": images, "columns": column_names(columns), "task": task, "root": root,
-        "protocol": protocol, "on_bad": on_bad and on_bad.value, "support_size": support_size,
+        "model": model, "dtype": dtype, "data": data, "images": images, "columns": column_names(columns), "task": task,
+        "root": root, "protocol": protocol, "on_bad": on_bad and on_bad.value, "support_size": support_size,
         "query_size": query_size, "demonstrations": demonstrations, "shots": shots, "draws": draws,
         "queries": queries, "seed": seed,
     }  # fmt: skip
@@ -125,10 +127,10 @@ def _readers(adapters: Sequence[str], chosen: FidelityOptions, rows: Rows) -> tu
     if not adapters:
         if chosen.model is None:
             raise InputError("fidelity: name a run or an adapter, or --model NAME for the frozen model alone.")
-        return with_prompt(open_backbone(chosen.model), None, rows), {}
+        return with_prompt(open_backbone(chosen.model, chosen.dtype), None, rows), {}
     if chosen.model is not None:
         raise InputError("fidelity: an adapter names its base; leave --model out.")
-    first = open_adapter(adapters[0])
+    first = open_adapter(adapters[0], chosen.dtype)
     readers = {}
     for adapter, name in zip(adapters, _names(adapters), strict=True):
         run = first if adapter == adapters[0] else load(adapter, backbone=first.backbone)

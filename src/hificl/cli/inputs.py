@@ -51,20 +51,20 @@ def one_of(**given: object) -> str:
     return names[0]
 
 
-def open_backbone(model: str) -> Backbone:
+def open_backbone(model: str, dtype: str | None = None) -> Backbone:
     """Load a backbone without the progress bars and remarks of the libraries."""
     quiet_libraries()
     from hificl.backbones import load_backbone
 
-    return load_backbone(model)
+    return load_backbone(model, dtype=dtype)
 
 
-def open_adapter(adapter: str) -> Run:
+def open_adapter(adapter: str, dtype: str | None = None) -> Run:
     """Load an adapter with its base, likewise."""
     quiet_libraries()
     from hificl.run import load
 
-    return load(adapter)
+    return load(adapter, dtype=dtype)
 
 
 def quiet_libraries() -> None:

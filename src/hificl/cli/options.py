@@ -135,6 +135,16 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help="Numbers of the frozen base: float32 (default on a CPU), bfloat16 (default on a GPU), float16.",
+        rich_help_panel=MODEL,
+        show_default=False,
+    ),
+]
 Adapter = Annotated[
     str | None,
     typer.Option(

@@ -26,6 +26,7 @@ class PredictOptions:
 
     adapter: str | None = None
     model: str | None = None
+    dtype: str | None = None
     image: list[str] | None = None
     question: str | None = None
     data: str | None = None
@@ -40,6 +41,7 @@ def command(
     words: options.Words = None,
     adapter: options.Adapter = None,
     model: options.Model = None,
+    dtype: options.Dtype = None,
     image: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Image of one question; repeat for several.", show_default=False),
@@ -63,14 +65,14 @@ def command(
     Example: hificl predict --adapter runs/rows-hificl --image cat.png --question "What is this?"
     """
     given = {
-        "adapter": adapter, "model": model, "image": image or None, "question": question, "data": data,
+        "adapter": adapter, "model": model, "dtype": dtype, "image": image or None, "question": question, "data": data,
         "images": images, "columns": column_names(columns), "output": output, "batch_size": batch_size,
         "compile": compile,
     }  # fmt: skip
     with reporting(as_json) as report:
         chosen, _ = read_settings(PredictOptions, words, given)
         examples = _examples(chosen)
-        subject = open_subject(chosen.adapter, chosen.model)
+        subject = open_subject(chosen.adapter, chosen.model, chosen.dtype)
         _predict(report, chosen, subject, examples)
 
 

@@ -32,6 +32,7 @@ class TrainOptions(DataOptions):
     """The keys of a recipe file that are not numbers of the training itself."""
 
     model: str = "embedded"
+    dtype: str | None = None
     prompt: str | None = None
     method: str = "hificl"
     recipe: str = "default"
@@ -55,6 +56,7 @@ def command(
     on_bad: options.OnBad = None,
     support_size: options.SupportSize = None,
     model: options.Model = None,
+    dtype: options.Dtype = None,
     prompt: options.Prompt = None,
     method: Annotated[
         str | None,
@@ -94,7 +96,7 @@ def command(
     given = {
         "data": data, "images": images, "columns": column_names(columns), "task": task, "root": root,
         "protocol": protocol, "on_bad": on_bad and on_bad.value, "support_size": support_size, "model": model,
-        "prompt": prompt, "method": method, "recipe": recipe, "output": output, "seed": seed,
+        "dtype": dtype, "prompt": prompt, "method": method, "recipe": recipe, "output": output, "seed": seed,
         "resume": False if no_resume else None,
     }  # fmt: skip
     with reporting(as_json, same_bits=True) as report:
@@ -140,7 +142,7 @@ def _examples(rows: Rows) -> list[Example]:
 def _backbone(chosen: TrainOptions, rows: Rows) -> Backbone:
     from hificl.cli.inputs import open_backbone
 
-    return with_prompt(open_backbone(chosen.model), chosen.prompt, rows)
+    return with_prompt(open_backbone(chosen.model, chosen.dtype), chosen.prompt, rows)
 
 
 def _train(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, rows: Rows) -> None:

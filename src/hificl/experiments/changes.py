@@ -15,7 +15,7 @@ OPTION = "options."
 
 _LISTS = {"task": "tasks", "variant": "variants", "train_size": "train_size", "shots": "shots", "protocol": "protocol"}
 _NUMBERS = ("train_size", "shots", "query_size")
-KNOWN = ("tier", "model", "seeds", "query_size", "prompt", "root", *_LISTS)
+KNOWN = ("tier", "model", "dtype", "seeds", "query_size", "prompt", "root", *_LISTS)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Changes:
         tier = grid.tiers[self.tier]
         if "model" in self.values:
             tier = replace(tier, models=_listed(self.values["model"]))
+        if "dtype" in self.values:
+            tier = replace(tier, dtype=str(self.values["dtype"]))
         if "seeds" in self.values:
             tier = replace(tier, seeds=seed_list(self.values["seeds"], "seeds"))
         return replace(tier, cells=tuple(map(self._changed, tier.cells)))

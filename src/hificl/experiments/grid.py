@@ -98,6 +98,9 @@ class Tier:
     gpus: float = 0
     """GPUs of one cell on a cluster."""
 
+    dtype: str | None = None
+    """Numbers of the frozen models, as for ``load_backbone``; none: its default."""
+
 
 @dataclass(frozen=True)
 class Grid:

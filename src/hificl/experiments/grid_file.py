@@ -146,7 +146,13 @@ def _one(kind: type) -> Callable[[Any, str], Any]:
     return read
 
 
-_TIER = {"models": _texts, "seeds": seed_list, "cpus": _one(int), "gpus": lambda value, place: float(value)}
+_TIER = {
+    "models": _texts,
+    "dtype": _one(str),
+    "seeds": seed_list,
+    "cpus": _one(int),
+    "gpus": lambda value, place: float(value),
+}
 _SPEED = {"script": _one(str), "sizes": _numbers, "decoders": _texts, "device": _one(str)}
 _BLOCK: Mapping[str, Callable[[Any, str], Any]] = {
     "tasks": _texts, "variants": _texts, "measure": _one(str), "models": _texts, "seeds": seed_list,

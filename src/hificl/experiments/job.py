@@ -53,6 +53,9 @@ class Job:
     root: str | None = None
     """Folder with the files of benchmarks, or with one folder per benchmark; None for other tasks."""
 
+    dtype: str | None = None
+    """Numbers of the model; None: the default of ``load_backbone``."""
+
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the recipe or of the PEFT config."""
 
@@ -77,6 +80,7 @@ class Job:
         parts = [] if self.measure == SCORE else [self.measure]
         parts.append(self.variant)
         parts += [f"{name}{value}" for name, value in {**self.options, **self.task_options}.items()]
+        parts += [self.dtype] if self.dtype is not None else []
         parts += [f"{self.shots}shots"] if self.shots is not None else []
         parts += [self.control] if self.control is not None else []
         parts += [f"size{self.train_size}"] if self.train_size is not None else []

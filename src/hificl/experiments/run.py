@@ -66,8 +66,8 @@ def run_grids(
             the real tier ``GRID-real.json``). ``work/`` keeps adapters and logs, and may be deleted.
         workers: Worker processes, each with one model load and one thread; 1 by default, on a cluster all that fit.
         ray: Address of a Ray cluster that runs the cells in place of this machine, or ``"local"``.
-        changes: Values in place of those of the grids: ``tier``, ``model``, ``task``, ``variant``, ``seeds``,
-            ``train_size``, ``query_size``, ``shots``, ``protocol``, ``prompt``, ``root`` (folder of the
+        changes: Values in place of those of the grids: ``tier``, ``model``, ``dtype``, ``task``, ``variant``,
+            ``seeds``, ``train_size``, ``query_size``, ``shots``, ``protocol``, ``prompt``, ``root`` (folder of the
             benchmarks) and ``options.NAME``.
         only: Filters such as ``"variant=hificl,lora"``; the other cells are left for another time.
         retry_failed: Run cells again that failed before.

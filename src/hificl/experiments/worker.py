@@ -87,7 +87,7 @@ class Worker:
         torch.set_num_threads(1)
         # Asked once: it calls git, for the commit that is left out here.
         self._versions = {name: version for name, version in records.environment().items() if name != "commit"}
-        self._backbones: dict[str, Backbone] = {}
+        self._backbones: dict[tuple[str, str | None], Backbone] = {}
         self._rows: dict[str, Rows] = {}
         self._contents: dict[str, dict[str, str]] = {}
 
@@ -192,7 +192,7 @@ class Worker:
         if job.measure != SCORE and job.measure not in MEASURES:
             raise InputError(f"grid: unknown measure {job.measure!r}; known are {SCORE}, {', '.join(MEASURES)}.")
         rows = self._read_rows(job)
-        backbone = self._load(job.model).with_prompt(job.prompt or "default", rows.kind)
+        backbone = self._load(job.model, job.dtype).with_prompt(job.prompt or "default", rows.kind)
         variant, values = VARIANTS[job.variant], stored_values(backbone, job.task)
         plain = values.options(variant, {})
         asked = shortest_options(backbone, variant.method, plain, job.options)
@@ -204,10 +204,10 @@ class Worker:
         cell = replace(cell, control=job.control)
         return Prepared(job, cell, conditions, rows, self._contents[key], source, asked, self._versions)
 
-    def _load(self, name: str) -> Backbone:
-        if name not in self._backbones:
-            self._backbones[name] = load_backbone(name)
-        return self._backbones[name]
+    def _load(self, name: str, dtype: str | None) -> Backbone:
+        if (name, dtype) not in self._backbones:
+            self._backbones[name, dtype] = load_backbone(name, dtype=dtype)
+        return self._backbones[name, dtype]
 
     def _data_key(self, job: Job) -> str:
         named = ("task", "train_size", "query_size", "protocol", "root", "task_options")
