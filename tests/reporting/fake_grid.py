@@ -121,14 +121,21 @@ class FakeGrid:
         return self
 
     def measure(
-        self, measure: str, task: str, variant: str, seed: int, results: Json, volatile: Json | None = None
+        self,
+        measure: str,
+        task: str,
+        variant: str,
+        seed: int,
+        results: Json,
+        volatile: Json | None = None,
+        point: Json | None = None,
     ) -> FakeGrid:
         name = f"cells/{task}/{measure}_{variant}_seed{seed}_{len(self.records)}/cell.json"
         self.records[name] = cell_record(0.0)
         self.summary["measurements"].append(
             {
                 "measure": measure, "task": task, "method": variant, "variant": variant, "seed": seed, "shots": 0,
-                "point": {"task": task, "variant": variant}, "results": results,
+                "point": {"task": task, "variant": variant, **(point or {})}, "results": results,
                 "volatile": volatile or {}, "record": name,
             }
         )  # fmt: skip

@@ -64,6 +64,25 @@ def hallucination_grid() -> FakeGrid:
 
 
 def fidelity_grid() -> FakeGrid:
+    grid = FakeGrid("fidelity")
+    for variant, start, closer in (("hificl", 0.4, -0.3), ("lora", 0.9, 0.2)):
+        for seed in (0, 1):
+            grid.measure("fidelity", "easy_vqa", variant, seed, _fidelity(variant, start + 0.01 * seed, closer))
+    return grid
+
+
+def fidelity_by_pairs_grid(trained: bool) -> FakeGrid:
+    """Pairs of demonstrations, two numbers of them at two ranks, with or without a trained method beside them."""
+    grid = fidelity_grid() if trained else FakeGrid("fidelity")
+    for pairs, rank, start in ((1, 2, 0.68), (4, 2, 0.6), (1, 8, 0.65), (4, 8, 0.5)):
+        for seed in (0, 1, 2):
+            results = _fidelity("hificl_start", start + 0.01 * seed, -0.1)
+            point = {"num_virtual_tokens": pairs, "r": rank}
+            grid.measure("fidelity", "easy_vqa", "hificl_start", seed, results, point=point)
+    return grid
+
+
+def _fidelity(variant: str, start: float, closer: float) -> Json:
     def line(start: float, closer: float | None) -> Json:
         layers = [start, start * 0.9, start * 0.8]
         found = {
@@ -83,25 +102,19 @@ def fidelity_grid() -> FakeGrid:
             "against_zero_shot": against,
         }
 
-    grid = FakeGrid("fidelity")
-    for variant, start, closer in (("hificl", 0.4, -0.3), ("lora", 0.9, 0.2)):
-        for seed in (0, 1):
-            lines = {
-                variant: line(start + 0.01 * seed, closer),
-                "zero_shot": line(0.7, None),
-                "other_demonstrations": line(0.2, -0.5),
-            }
-            results = {
-                "shots": 8,
-                "draws": 2,
-                "queries": 100,
-                "layers": 3,
-                "sites": ["attention_output", "residual"],
-                "tokens": {"shared": 20.0, "answer": 2.0},
-                "lines": lines,
-            }
-            grid.measure("fidelity", "easy_vqa", variant, seed, results)
-    return grid
+    return {
+        "shots": 8,
+        "draws": 2,
+        "queries": 100,
+        "layers": 3,
+        "sites": ["attention_output", "residual"],
+        "tokens": {"shared": 20.0, "answer": 2.0},
+        "lines": {
+            variant: line(start, closer),
+            "zero_shot": line(0.7, None),
+            "other_demonstrations": line(0.2, -0.5),
+        },
+    }
 
 
 def real_mass_grid() -> FakeGrid:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hificl.reporting.figures import Heat, Lines
 from hificl.reporting.found import find_results
 from hificl.reporting.sections import all_sections
@@ -49,6 +51,25 @@ def test_fidelity_says_who_is_closer_than_nothing(tmp_path: Path) -> None:
     assert [len(figure.series) for figure in section.figures if isinstance(figure, Lines)] == [4, 4]
     assert "HiFICL (−0.300" in said(section)[0] and "LoRA (+0.200" in said(section)[1]  # noqa: PT018
     assert row_of(section.tables[0], "HiFICL")[1] == "0.405 [0.400, 0.410]"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_fidelity_by_pairs_stands_apart_from_the_methods(trained: bool, tmp_path: Path) -> None:
+    section = section_of(lambda: fake_results.fidelity_by_pairs_grid(trained), tmp_path)
+    figure = section.figures[-1]
+    assert isinstance(figure, Lines)
+    assert len(section.figures) == (3 if trained else 1)
+    assert [(one.label, one.x) for one in figure.series] == [("rank r = 2", (1.0, 4.0)), ("rank r = 8", (1.0, 4.0))]
+    assert figure.series[1].low == (0.65, 0.5)
+    beside = ["zero-shot", "HiFICL, trained", "other demonstrations (floor)"]
+    assert [one.label for one in figure.references] == [one for one in beside if trained or "trained" not in one]
+    table = section.tables[-1]
+    assert row_of(table, "4 pairs, rank 8") == ["4 pairs, rank 8", "0.510 [0.500, 0.520]", "0.510", "0.459", "0.408"]
+    assert row_of(table, "zero-shot")[2:] == ["0.700", "0.630", "0.560"]
+    assert (
+        "closest with 4 pairs, rank 8 (0.510 [0.500, 0.520]), farthest with 1 pair, rank 2 (0.690 [0.680, 0.700])."
+        in said(section)[-1]
+    )
 
 
 def test_real_mass_is_a_map_and_lines_by_token_type(tmp_path: Path) -> None:

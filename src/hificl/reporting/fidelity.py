@@ -7,6 +7,7 @@ from typing import Any
 
 from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Section, Table, Text, empty_cell, joined
+from hificl.reporting.fidelity_by_pairs import beside_label, by_size, is_sized, size_fact, size_figure, size_table
 from hificl.reporting.figures import Lines, Series
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.labels import columns
@@ -15,7 +16,8 @@ from hificl.reporting.names import method_label, task_label
 
 MEASURE = "fidelity"
 SITES = {"residual": "residual stream", "attention_output": "attention output"}
-_NAMES = {"other_demonstrations": "other demonstrations (floor)"}
+BESIDE_SIZES = ("zero_shot", "hificl", "other_demonstrations")
+"""Lines that a sweep over pairs and rank is compared with."""
 Line = Mapping[str, Any]
 
 
@@ -24,12 +26,20 @@ def fidelity_section(grid: Grid) -> Section:
     facts: list[Text] = []
     figures, tables = [], []
     for task, measurements in of_measure(grid, MEASURE).items():
-        lines = _lines(measurements)
+        methods = [one for one in measurements if not is_sized(one)]
+        sizes = by_size([one for one in measurements if is_sized(one)])
+        lines = _lines(methods or measurements)
         shots = measurements[0].results["shots"]
         title = f"{task_label(task)}, against {shots} demonstrations"
-        figures += [_figure(grid, task, site, title, lines) for site in SITES]
-        tables.append(_table(grid, task, title, lines))
-        facts += _facts(grid, task_label(task), lines)
+        if methods:
+            figures += [_figure(grid, task, site, title, lines) for site in SITES]
+            tables.append(_table(grid, task, title, lines))
+            facts += _facts(grid, task_label(task), lines)
+        if sizes:
+            beside = {beside_label(name): lines[name] for name in BESIDE_SIZES if name in lines}
+            figures.append(size_figure(grid, task, title, sizes, beside))
+            tables.append(size_table(grid, task, title, sizes, beside))
+            facts.append(size_fact(grid, task_label(task), sizes))
     note = (
         "Relative L2 distance: length of the difference over length of the prompted model's state, mean over queries "
         "and tokens "
@@ -54,7 +64,7 @@ def _lines(measurements: Sequence[Measurement]) -> dict[str, list[tuple[Measurem
 
 
 def _label(name: str) -> str:
-    return _NAMES.get(name) or method_label(name)
+    return beside_label(name) if name == "other_demonstrations" else method_label(name)
 
 
 def _distance(line: Line, site: str, measure: str = "relative_l2", tokens: str = "shared") -> Line:
