@@ -117,6 +117,20 @@ def _fidelity(variant: str, start: float, closer: float) -> Json:
     }
 
 
+def screening_grid() -> FakeGrid:
+    """Two rungs: four candidates of which one lacks a seed, then two; a rival in both."""
+    grid = FakeGrid("recipe_screening", ("task", "variant", "steps", "learning_rate"))
+    first = {0.002: [70.0, 60.0], 0.01: [72.0, 66.0], 0.02: [71.0]}
+    for task in ("easy_vqa", "flags"):
+        grid.add(task, "hificl", [71.0, 62.0], point={"steps": 100, "learning_rate": None})
+        grid.add(task, "lora", [71.5, 64.5], point={"steps": 100, "learning_rate": None})
+        for rate, scores in first.items():
+            grid.add(task, "hificl", scores, point={"steps": 100, "learning_rate": rate})
+        grid.add(task, "hificl", [80.0, 70.0], point={"steps": 200, "learning_rate": None})
+        grid.add(task, "hificl", [80.0, 69.0], point={"steps": 200, "learning_rate": 0.01})
+    return grid
+
+
 def real_mass_grid() -> FakeGrid:
     alpha = [[0.9, 0.5, 0.8], [0.7, 0.95, 0.6]]
     tables = {kind: {"mean": alpha} for kind in ("all", "image", "question")}

@@ -13,6 +13,7 @@ from hificl.reporting import (
     inference_cost,
     real_mass,
     scores,
+    screening,
     training_cost,
 )
 from hificl.reporting.beside import beside_section
@@ -56,6 +57,8 @@ def _of_grid(grid: Grid, floors: tuple[Reference, ...]) -> list[Section]:
         axis = curves.swept_axis(grid)
         if grid.name == "hallucination" and hallucination.has_hallucination(grid):
             found.insert(0, hallucination.hallucination_section(grid))
+        elif grid.name == screening.GRID:
+            found.insert(0, screening.screening_section(grid))
         elif axis is not None:
             found.insert(0, curves.curve_section(grid, axis))
         else:
