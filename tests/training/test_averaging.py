@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import get_scheduler
 
 from hificl import train
 from hificl.backbones import Backbone
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.training.arguments import training_arguments
 from hificl.training.averaging import MEAN, MeanOfLastSteps
+from hificl.training.recipes import Recipe
 from hificl.training.trainer import AnswerTrainer
 
 
@@ -60,3 +63,21 @@ def test_one_step_is_chosen_or_many_are_averaged(backbone: Backbone, examples: l
     with pytest.raises(InputError, match="holdout chooses one step and average takes the mean of many"):
         train(backbone, examples, output_dir=tmp_path / "run", holdout=0.3, average=0.3)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mean_of_steps_takes_the_place_of_the_decay(tmp_path: Path) -> None:
+    """Steps of a rate near zero would only repeat the last one."""
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    rates = {}
+    for share in (0.0, 0.3):
+        arguments = training_arguments(Recipe(average=share), 40, 0, tmp_path, torch.device("cpu"))
+        optimizer = torch.optim.AdamW([parameter], lr=1.0)
+        schedule = get_scheduler(arguments.lr_scheduler_type, optimizer, arguments.warmup_steps, 40)
+        rates[share] = []
+        for _ in range(40):
+            rates[share].append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+    assert rates[0.3][:4] == rates[0.0][:4] == [0.0, 0.25, 0.5, 0.75]
+    assert set(rates[0.3][4:]) == {1.0}
+    assert rates[0.0][-1] < 0.01

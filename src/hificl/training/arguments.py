@@ -40,7 +40,7 @@ def training_arguments(recipe: Recipe, steps: int, seed: int, folder: Path, devi
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.clip_norm,
         warmup_steps=math.ceil(recipe.warmup * steps),
-        lr_scheduler_type="cosine",
+        lr_scheduler_type="constant_with_warmup" if recipe.average else "cosine",
         seed=seed,
         data_seed=seed,
         save_strategy="steps",

@@ -114,7 +114,8 @@ class Recipe:
     """Peak learning rate of learned score offsets, which count in nats; None: that of all."""
 
     average: float = 0.0
-    """Share of the steps, the last ones, over which the weights of the adapter are averaged; 0 takes the last step."""
+    """Share of the steps, the last ones, over which the weights of the adapter are averaged; 0 takes the last step. The
+    mean does what the cosine would: after the warm-up the learning rate stays at its peak."""
 
     group_by_length: bool = False
     """Put examples of similar length into one micro batch, so that little of it is padding; see ``order.grouped``."""
