@@ -43,7 +43,7 @@ def test_order_of_precedence() -> None:
     assert resolve("paper", "lora", family).learning_rate == 5e-4
 
 
-def test_robust_is_default_with_a_holdout() -> None:
+def test_numbers_of_robust_are_those_of_default_with_a_holdout() -> None:
     assert resolve("robust") == resolve("default", holdout=RECIPES["robust"].holdout)
     assert RECIPES["robust"].holdout > 0
 

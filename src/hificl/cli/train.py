@@ -68,7 +68,9 @@ def command(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="default, paper or robust (early stopping on a held-out tenth).", rich_help_panel=TRAINING),
+        typer.Option(
+            help="default, paper or robust (early stopping, a start from demonstrations).", rich_help_panel=TRAINING
+        ),
     ] = None,
     output: Annotated[
         str | None,

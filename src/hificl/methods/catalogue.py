@@ -107,6 +107,8 @@ ENTRIES = (
         description="learned key-value pairs in the softmax of every attention layer of the text decoder",
         kind="trained",
         source="HiFICL, arXiv:2603.12760",
+        robust={"init": "demonstrations", "learn_score_offset": True},
+        otherwise=({"init_shots": 4}, {"init_shots": 2}, {"init_shots": 1}, {"init": "random"}),
         search=({"learning_rate": 1e-3}, {"learning_rate": 5e-3}, {"learning_rate": 2e-2}, {"learning_rate": 5e-2}),
     ),
 )

@@ -38,6 +38,12 @@ class Method:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the training recipe that differ from those of HiFICL, whatever the recipe."""
 
+    robust: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe or of the PEFT config that the recipe ``robust`` sets."""
+
+    otherwise: tuple[Mapping[str, Any], ...] = ()
+    """What takes the place of these where the model or the examples refuse them, tried in this order."""
+
     search: tuple[Mapping[str, Any], ...] = ()
     """The trials of the hyper-parameter search, as overrides: as many for every method that has a choice."""
 

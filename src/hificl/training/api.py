@@ -24,7 +24,7 @@ from hificl.training.holdout import split_holdout
 from hificl.training.identity import run_identity
 from hificl.training.lessons import visits_of
 from hificl.training.recipes import OWN_RATES
-from hificl.training.request import Request, check_method, implementation, prompted, resolve
+from hificl.training.request import Request, check_method, implementation, prompted, resolve_for
 from hificl.training.run_folder import RunFolder
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.training.session import Session
@@ -74,7 +74,7 @@ def train(
         RunError: The loss is not a number (step and learning rate given), or a file could not be written.
     """
     check_examples(examples)
-    request = resolve(backbone, method, recipe, overrides)
+    request = resolve_for(backbone, examples, method, recipe, overrides, seed)
     backbone = prompted(backbone, request)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
     folder = RunFolder(Path(output_dir))

@@ -18,7 +18,7 @@ from hificl.training.finished import count_stored, count_trainable
 from hificl.training.holdout import split_holdout
 from hificl.training.lessons import visits_of
 from hificl.training.recipes import Recipe, is_fitted, recipe_values
-from hificl.training.request import check_method, prompted, resolve
+from hificl.training.request import check_method, prompted, resolve_for
 from hificl.training.samples import EncodedExamples, check_examples
 from hificl.tuner.sidecar import Sidecar
 
@@ -83,7 +83,7 @@ def plan(
     seed: int = 0,
     **overrides: Any,
 ) -> Plan:
-    """Return what ``train`` would do, without writing anything or running the model.
+    """Return what ``train`` would do, without writing anything or training.
 
     Args:
         backbone: As for ``train``.
@@ -97,7 +97,7 @@ def plan(
         InputError: As for ``train``.
     """
     check_examples(examples)
-    request = resolve(backbone, method, recipe, overrides)
+    request = resolve_for(backbone, examples, method, recipe, overrides, seed)
     backbone = prompted(backbone, request)
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
     steps = 0 if request.is_fitted else request.recipe.total_steps(len(training))

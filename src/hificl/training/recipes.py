@@ -202,16 +202,20 @@ class Recipe:
         return next(epochs for least, epochs in EPOCHS_BY_EXAMPLES if examples >= least)
 
 
+ROBUST = "robust"
+"""Name of the recipe that sets fields of the method's config as well (``Method.robust``)."""
+
 _PAPER = Recipe(order_seed=3407, reshuffle=False)
 _DEFAULT = Recipe()
 _ROBUST = Recipe(holdout=0.1)
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": _DEFAULT, "paper": _PAPER, "robust": _ROBUST})
+RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": _DEFAULT, "paper": _PAPER, ROBUST: _ROBUST})
 """Recipes by name.
 
 ``paper`` holds the authors' settings: batch of four as two times two, 3 epochs at 1000 examples, the order of seed
 3407, the same in each epoch. ``default`` is the same with a new order in each epoch and with the training defaults of
-the backbone's family. ``robust`` is ``default`` plus early stopping on a tenth of the training examples, nothing more.
+the backbone's family. ``robust`` is ``default`` plus early stopping on a tenth of the training examples and, for
+HiFICL, a start from demonstrations where the model and the examples allow it.
 """
 
 

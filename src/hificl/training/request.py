@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -12,11 +12,14 @@ from typing import Any
 from peft import PeftConfig
 
 from hificl.backbones import Backbone
+from hificl.data import Example
 from hificl.errors import HificlError, InputError
 from hificl.methods import METHODS
 from hificl.methods.fitting import Fitting
+from hificl.training.holdout import split_holdout
 from hificl.training.recipes import (
     FITTED_FIELDS,
+    ROBUST,
     Recipe,
     is_fitted,
     nearest,
@@ -55,7 +58,8 @@ class Request:
 def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides: Mapping[str, Any]) -> Request:
     """Sort the overrides into recipe and PEFT fields and build both.
 
-    For a method by name and a recipe other than ``paper``, the family's ``training_defaults[method]`` come first.
+    For a method by name and a recipe other than ``paper``, the family's ``training_defaults[method]`` come first, then
+    what the recipe ``robust`` sets for the method.
 
     Raises:
         InputError: An unknown method, recipe or key (nearest name given), a method without parameters, or a value that
@@ -73,12 +77,14 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     _check_names(name, overrides, theirs, general)
     family = backbone.family.training_defaults.get(name, {})
     ours = {key: value for key, value in overrides.items() if key in general}
-    resolved = resolve_recipe(recipe, name, family, ours)
+    robust = METHODS[name].robust if isinstance(method, str) and recipe == ROBUST else {}
+    in_recipe = {key: value for key, value in robust.items() if key in general}
+    resolved = resolve_recipe(recipe, name, family, {**in_recipe, **ours})
     if resolved.teacher is None:
         _warn_without_teacher(ours)
     chosen = {key: value for key, value in overrides.items() if key not in general}
     if isinstance(method, str) and recipe != "paper":
-        chosen = {**{key: value for key, value in family.items() if key in theirs - general}, **chosen}
+        chosen = {**{key: value for key, value in {**family, **robust}.items() if key in theirs - general}, **chosen}
     config = build(chosen)
     if getattr(config, "num_virtual_tokens", None) == 0:
         raise InputError(f"train: num_virtual_tokens is 0, so {name} has nothing to train; give it some, such as 8.")
@@ -87,6 +93,40 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     if resolved.steps == 0 and resolved.needs_lessons:
         raise InputError("train: steps is 0, so nobody is taught; leave the teacher out.")
     return Request(name, config, resolved)
+
+
+def resolve_for(
+    backbone: Backbone, examples: Sequence[Example], method: str | PeftConfig, recipe: str,
+    overrides: Mapping[str, Any], seed: int,
+) -> Request:  # fmt: skip
+    """Do what :func:`resolve` does; where model or examples refuse what a recipe sets, it gives way, with a warning.
+
+    Raises:
+        InputError: As for :func:`resolve`. What the overrides ask for does not give way.
+    """
+    request = resolve(backbone, method, recipe, overrides)
+    others = METHODS[request.method].otherwise if isinstance(method, str) and recipe == ROBUST else ()
+    refusal = _refusal(backbone, examples, request, seed) if others else None
+    if refusal is None:
+        return request
+    for other in (one for one in others if not one.keys() & overrides.keys()):
+        instead = resolve(backbone, method, recipe, {**other, **overrides})
+        if _refusal(backbone, examples, instead, seed) is None:
+            settings = ", ".join(f"{name}={value!r}" for name, value in other.items())
+            warnings.warn(f"recipe {recipe!r} goes on with {settings}: {refusal}", stacklevel=3)
+            return instead
+    return request
+
+
+def _refusal(backbone: Backbone, examples: Sequence[Example], request: Request, seed: int) -> InputError | None:
+    """Return what a method's file says against this backbone and these examples; None where it says nothing."""
+    training, held = split_holdout(len(examples), request.recipe.holdout, seed)
+    taken, kept = ([examples[index] for index in part] for part in (training, held))
+    try:
+        check_method(request, Fitting(prompted(backbone, request), taken, kept, request.recipe.metric, seed))
+    except InputError as error:
+        return error
+    return None
 
 
 def implementation(method: str) -> ModuleType | None:
