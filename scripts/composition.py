@@ -118,13 +118,13 @@ def measure_beside(seed: int) -> None:
 
 
 def measure_together(seed: int) -> None:
-    """Evaluate adapters of two tasks alone and together, on both."""
+    """Evaluate adapters of two tasks alone and together, on both; SmolLM2 in bfloat16, as it was published."""
     import hificl
 
     places = together_places(seed)
     if all(place.is_done for place in places.values()):
         return
-    backbone = hificl.load_backbone("smollm2")
+    backbone = hificl.load_backbone("smollm2", dtype="bfloat16")
     data = {task: hificl.TASKS[task].load(support_size=100, query_size=QUERIES, seed=seed) for task in TASKS}
     with tempfile.TemporaryDirectory() as folder:
         for task in TASKS:
