@@ -42,6 +42,8 @@ BESIDE: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 """What stands beside demonstrations in the prompt: its name in the table, its method and options."""
 
 TASKS = ("noun_kinds", "sentiment")
+DTYPE = "bfloat16"
+"""Of SmolLM2, as it was published; float32 for the logits of a second opening."""
 MIXES: Mapping[str, Mapping[str, float]] = {
     "frozen": {},
     "noun_kinds": {"noun_kinds": 1.0},
@@ -95,7 +97,7 @@ def beside_places(name: str, seed: int) -> dict[int, Place]:
 
 def together_places(seed: int) -> dict[tuple[str, str], Place]:
     """Return the places of all mixes by mix and task."""
-    return {(mix, task): Place("together", mix, task, seed) for mix in MIXES for task in TASKS}
+    return {(mix, task): Place("together", mix, f"{task}_{DTYPE}", seed) for mix in MIXES for task in TASKS}
 
 
 def measure_beside(seed: int) -> None:
@@ -118,13 +120,13 @@ def measure_beside(seed: int) -> None:
 
 
 def measure_together(seed: int) -> None:
-    """Evaluate adapters of two tasks alone and together, on both; SmolLM2 in bfloat16, as it was published."""
+    """Evaluate adapters of two tasks alone and together, on both."""
     import hificl
 
     places = together_places(seed)
     if all(place.is_done for place in places.values()):
         return
-    backbone = hificl.load_backbone("smollm2", dtype="bfloat16")
+    backbone = hificl.load_backbone("smollm2", dtype=DTYPE)
     data = {task: hificl.TASKS[task].load(support_size=100, query_size=QUERIES, seed=seed) for task in TASKS}
     with tempfile.TemporaryDirectory() as folder:
         for task in TASKS:

@@ -67,8 +67,7 @@ class HificlModel(lmms):
         if (adapter is None) == (pretrained is None):
             raise InputError("hificl in lmms-eval: give one of --model_args adapter=DIR or pretrained=NAME.")
         if adapter is not None:
-            base = None if dtype is None else getattr(torch, dtype)
-            subject: Run | Backbone = load(adapter, device=device, dtype=base)
+            subject: Run | Backbone = load(adapter, device=device, dtype=dtype)
         else:
             subject = load_backbone(pretrained or "", device=device, dtype=dtype).with_prompt(prompt, kind)
         self.adapted: Any = subject.model

@@ -73,23 +73,24 @@ class WatchedBackward:
 TORCH = kernels.aten
 
 
-@pytest.mark.parametrize(("beyond", "computes_in"), [(0, torch.float32), (1, torch.bfloat16)])
-@pytest.mark.parametrize("mask", ["none", "hides", "low"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("mask", ["none", "hides"])
 def test_only_gradients_of_short_prompts_leave_half_precision_on_a_cpu(
-    mask: str, beyond: int, computes_in: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    mask: str, is_short: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = 29
     watched = WatchedBackward()
     monkeypatch.setattr(kernels, "aten", watched)
-    monkeypatch.setattr(kernels, "SHORT", keys - beyond)
+    monkeypatch.setattr(kernels, "SHORT", keys if is_short else keys - 1)
     case = Case("short", queries=keys, keys=keys, groups=3, mask=mask, mask_axes=(True, False, True))
-    problem = make(case, torch.bfloat16)
+    problem = make(case, dtype)
     double = problem.to(torch.float64)
     exact, rounded = attend(double, virtual_attention_reference), attend(problem, virtual_attention_reference)
     wanted, plain = gradients(exact, double), gradients(rounded, problem)
     for name, grad in gradients(attend(problem), problem).items():
         assert_close(grad, wanted[name], rounding_budget(plain[name], wanted[name], margin=2.0), name)
-    assert set(watched.dtypes) == {computes_in}
+    assert set(watched.dtypes) == {torch.float32 if is_short else dtype}
 
 
 def test_a_kernel_gives_gradients_in_the_dtype_of_what_they_are_of() -> None:

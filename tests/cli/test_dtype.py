@@ -1,4 +1,4 @@
-"""``--dtype``: the numbers of the frozen base, in every command that loads one."""
+"""``--dtype``: the numbers of the frozen base."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def test_an_adapter_learns_and_answers_on_a_base_in_half_precision(
     trained = hificl("train", "--model", model, *words, "--output", "run", "steps=1")
     assert trained.exit_code == 0, trained.output
     assert json.loads((tmp_path / "run" / "record.json").read_text())["config"]["backbone"]["dtype"] == "bfloat16"
+    assert "Next: hificl eval --adapter run --dtype bfloat16 --data" in trained.stdout
     scored = hificl("eval", "--adapter", "run", *words, "--output", "scores")
     assert scored.exit_code == 0, scored.output
     assert json.loads((tmp_path / "scores" / "record.json").read_text())["config"]["backbone"]["dtype"] == "bfloat16"
@@ -27,6 +28,7 @@ def test_an_adapter_learns_and_answers_on_a_base_in_half_precision(
     [
         "train --model MODEL --data ROWS",
         "compare --model MODEL --task easy_vqa",
+        "compare --model MODEL --dry-run",
         "eval --model MODEL --data ROWS",
         "eval --adapter RUN --data ROWS",
         "predict --model MODEL --data ROWS",

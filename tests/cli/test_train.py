@@ -61,6 +61,26 @@ def test_print_config_shows_every_number(hificl: Hificl, model: Path, rows: Path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:recipe 'robust' goes on")
+@pytest.mark.parametrize(
+    "words", [[], ["init=random"], ["learn_score_offset=false"], ["init_shots=1"], ["n=3", "mixing=additive"]], ids=str
+)
+def test_the_recipe_file_of_a_robust_run_repeats_it(
+    words: list[str], hificl: Hificl, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    data = ["--model", model, "--data", rows / "rows.jsonl"]
+    more = ["--recipe", "robust", "steps=1", "holdout=0.2", *words]
+    first = hificl("train", *data, *more, "--output", "one")
+    assert first.exit_code == 0, first.output
+    second = hificl("train", "one/recipe.yaml", "output=two")
+    assert second.exit_code == 0, second.output
+    shown = hificl("train", *data, *more, "--print-config")
+    (tmp_path / "shown.yaml").write_text(shown.stdout)
+    assert hificl("train", "shown.yaml", "output=three").exit_code == 0
+    configs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "two", "three")]
+    assert configs[0] == configs[1] == configs[2]
+
+
 def test_a_teacher_is_one_option(hificl: Hificl, model: Path, rows: Path) -> None:
     words = ["train", "--model", model, "--data", rows / "rows.jsonl", "teacher=kl", "teacher_shots=2", "steps=2"]
     planned = hificl(*words, "--dry-run")

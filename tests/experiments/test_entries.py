@@ -139,6 +139,8 @@ def test_names_are_checked_before_anything_runs(block: Block, said: str) -> None
         ({"seedz": 1}, (), "'seedz' is no name of a grid; did you mean 'seeds'"),
         ({"train_size": "many"}, (), "train_size is 'many'; it must be a number"),
         ({"query_size": [1, 2]}, (), "query_size is"),
+        ({"dtype": "int8"}, (), "dtype 'int8' is not a floating dtype"),
+        ({"dtype": ["float16", "float32"]}, (), "dtype is .*; give one name"),
         ({"task": 3}, (), "task is 3; it must be a name"),
         ({}, ("variant",), "only 'variant': write AXIS=VALUE"),
         ({}, ("varient=icl",), "g has no axis 'varient'; did you mean 'variant'"),

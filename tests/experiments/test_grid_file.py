@@ -30,7 +30,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
             "embedded:\n"
             "  models: small\n"
             "  seeds: 3\n"
-            "  dtype: bfloat16\n"
+            "  dtype: bf16\n"
             "  gpus: 0.5\n"
             "  cells:\n"
             "    - {tasks: a, variants: [icl, lora], shots: [4, 8], options: {r: [1, 2], steps: 9}}\n"
@@ -60,6 +60,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
         (cells("{tasks: a}"), r"cells\[0\] has no variants; name one"),
         ("embedded:\n  cells:\n    - {tasks: a, variants: icl}\n", "there are no models"),
         ("embedded:\n  seeds: 0\n  models: a\n", "seeds is 0; give their number"),
+        ("embedded:\n  models: a\n  dtype: int8\n", "embedded: dtype: dtype 'int8' is not a floating dtype"),
         ("embedded:\n  models: 7\n", r"models holds 7 \(int\)"),
         (cells("{tasks: a, variants: b, train_size: [5, many]}"), "train_size holds 'many'"),
         (cells("{tasks: a, variants: b, options: [r]}"), "options is"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from hificl.experiments.schedule import Planned
 from hificl.experiments.stored import fold, list_name
 from hificl.experiments.summary import cells_of, keys_of, summarise
 from hificl.records import content_hash, write_json
+from hificl.reporting.evidence import Evidence
+from hificl.reporting.reading import grid_from_summary
 from hificl.statistics import holm, paired_test, t_interval
 
 IDS = [f"q{number}" for number in range(8)]
@@ -182,6 +185,18 @@ def test_holes_know_their_place(tmp_path: Path) -> None:
 def test_without_a_reference_nothing_is_compared(tmp_path: Path) -> None:
     found = by_line(summary(grid(Block(("easy_vqa",), ("lora", "icl"))), tmp_path))
     assert [mean["difference"] for mean in found.values()] == [None, None]
+
+
+def test_other_numbers_of_the_model_are_told_and_make_other_cells(tmp_path: Path) -> None:
+    made = grid(Block(("easy_vqa",), ("hificl",)))
+    entries = entries_of(made, read_changes({}))
+    plain = planned(entries, tmp_path)
+    half = {key: replace(one, facts={**one.facts, "dtype": "bfloat16"}) for key, one in plain.items()}
+    told = summarise(made, "embedded", entries, half, tmp_path)
+    assert told["dtype"] == "bfloat16"
+    assert "dtype" not in summarise(made, "embedded", entries, plain, tmp_path)
+    assert not cells_of(told) & keys_of(entries, plain)
+    assert grid_from_summary(told, tmp_path / "grid.json", Evidence()).backbone == "embedded in bfloat16"
 
 
 def test_cells_are_known_whatever_their_hash(tmp_path: Path) -> None:

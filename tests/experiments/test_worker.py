@@ -96,6 +96,14 @@ def test_the_hash_knows_everything_that_changes_the_result(
     assert ask(Worker(), "identify", job)["hash"] == hashes["versions"]
 
 
+def test_the_default_dtype_makes_no_other_cell(worker: Worker, job: Job) -> None:
+    plain = ask(worker, "identify", job)
+    assert ask(worker, "identify", replace(job, dtype="float32")) == plain
+    half = ask(worker, "identify", replace(job, dtype="bfloat16"))
+    assert (plain["dtype"], half["dtype"]) == (None, "bfloat16")
+    assert "bfloat16" in half["name"]
+
+
 def test_options_equal_to_the_default_make_no_other_cell(worker: Worker, job: Job) -> None:
     plain = ask(worker, "identify", replace(job, options={"steps": 2}))
     same = ask(worker, "identify", replace(job, options={"steps": 2, "r": 8, "num_virtual_tokens": 8}))

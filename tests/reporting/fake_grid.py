@@ -129,6 +129,7 @@ class FakeGrid:
         results: Json,
         volatile: Json | None = None,
         point: Json | None = None,
+        options: Json | None = None,
     ) -> FakeGrid:
         name = f"cells/{task}/{measure}_{variant}_seed{seed}_{len(self.records)}/cell.json"
         self.records[name] = cell_record(0.0)
@@ -136,7 +137,7 @@ class FakeGrid:
             {
                 "measure": measure, "task": task, "method": variant, "variant": variant, "seed": seed, "shots": 0,
                 "point": {"task": task, "variant": variant, **(point or {})}, "results": results,
-                "volatile": volatile or {}, "record": name,
+                "volatile": volatile or {}, "record": name, "options": options or {},
             }
         )  # fmt: skip
         return self

@@ -78,7 +78,12 @@ def fidelity_by_pairs_grid(trained: bool) -> FakeGrid:
         for seed in (0, 1, 2):
             results = _fidelity("hificl_start", start + 0.01 * seed, -0.1)
             point = {"num_virtual_tokens": pairs, "r": rank}
-            grid.measure("fidelity", "easy_vqa", "hificl_start", seed, results, point=point)
+            options = {**point, "steps": 0}
+            grid.measure("fidelity", "easy_vqa", "hificl_start", seed, results, point=point, options=options)
+    if trained:  # from where it started, it is no part of the sweep
+        more = {"num_virtual_tokens": 4, "r": 8, "steps": 9}
+        results = _fidelity("hificl_start", 0.1, -0.6)
+        grid.measure("fidelity", "easy_vqa", "hificl_start", 0, results, point=more, options=more)
     return grid
 
 
@@ -118,7 +123,7 @@ def _fidelity(variant: str, start: float, closer: float) -> Json:
 
 
 def screening_grid() -> FakeGrid:
-    """Two rungs: four candidates of which one lacks a seed, then two; a rival in both."""
+    """Two rungs: four candidates of which one lacks a seed, then two; a rival in the first."""
     grid = FakeGrid("recipe_screening", ("task", "variant", "steps", "learning_rate"))
     first = {0.002: [70.0, 60.0], 0.01: [72.0, 66.0], 0.02: [71.0]}
     for task in ("easy_vqa", "flags"):

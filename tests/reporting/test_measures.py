@@ -66,6 +66,8 @@ def test_fidelity_by_pairs_stands_apart_from_the_methods(trained: bool, tmp_path
     table = section.tables[-1]
     assert row_of(table, "4 pairs, rank 8") == ["4 pairs, rank 8", "0.510 [0.500, 0.520]", "0.510", "0.459", "0.408"]
     assert row_of(table, "zero-shot")[2:] == ["0.700", "0.630", "0.560"]
+    zero_shot = next(row for row in table.rows if row[0].text == "zero-shot")
+    assert zero_shot[1].title == f"mean of {2 if trained else 3} seeds"
     assert (
         "closest with 4 pairs, rank 8 (0.510 [0.500, 0.520]), farthest with 1 pair, rank 2 (0.690 [0.680, 0.700])."
         in said(section)[-1]

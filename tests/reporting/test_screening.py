@@ -1,30 +1,59 @@
-"""The screening of a recipe: ranks by hand, who goes on, and what is said about the rival."""
+"""The screening of a recipe: ranks by hand, the half that goes on, the rival, and what is missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from reporting import fake_results
+from reporting.fake_grid import FakeGrid
 from reporting.reading_sections import row_of, said, section_of
 
 
-def test_candidates_are_ranked_within_their_rung(tmp_path: Path) -> None:
+def test_candidates_are_ranked_on_what_all_of_them_have(tmp_path: Path) -> None:
     section = section_of(fake_results.screening_grid, tmp_path)
     first, second = section.tables
-    # Of 0.02 a seed is missing; lora is no candidate.
-    order = ["HiFICL, learning_rate = 0.01", "HiFICL", "HiFICL, learning_rate = 0.002", "LoRA"]
-    assert [row[0].text for row in first.rows] == order
-    assert row_of(first, "HiFICL, learning_rate = 0.01")[-2:] == ["1.0", "goes on"]
-    assert row_of(first, "HiFICL")[-2:] == ["2.0", "goes on"]
-    assert row_of(first, "HiFICL, learning_rate = 0.002")[-2:] == ["3.0", "dropped"]
-    # Two ranks of 1.5 and two of 1 and 2.
-    assert [row[-2].text for row in second.rows] == ["1.2", "1.8"]
+    rate = "HiFICL, learning_rate"
+    # Of 0.02 the second seed is missing: all are ranked on the first one, and no half is named.
+    assert [(row[0].text, row[-2].text, row[-1].text) for row in first.rows[:-1]] == [
+        (f"{rate} = 0.01", "1.0", ""), ("HiFICL", "2.5", ""), (f"{rate} = 0.02", "2.5", ""),
+        (f"{rate} = 0.002", "4.0", ""),
+    ]  # fmt: skip
+    assert first.rows[-1][0].text == "LoRA"
+    # Two ranks of 1.5, one of 1 and one of 2 for each task.
+    assert [(row[-2].text, row[-1].text) for row in second.rows] == [("1.2", "better"), ("1.8", "other")]
 
 
-def test_the_rival_is_said_beside_them(tmp_path: Path) -> None:
+def test_what_is_found_is_said(tmp_path: Path) -> None:
     facts = said(section_of(fake_results.screening_grid, tmp_path))
     assert facts[0] == (
-        "Rung of 100 steps, 3 candidates, mean rank: first are HiFICL, learning_rate = 0.01 (1.0), HiFICL (2.0), "
-        "HiFICL, learning_rate = 0.002 (3.0); without a change HiFICL is at place 2."
+        "Rung of 100 steps, 4 candidates, mean rank: first are HiFICL, learning_rate = 0.01 (1.0), HiFICL (2.5), "
+        "HiFICL, learning_rate = 0.02 (2.5); without a change HiFICL is at place 2. The rung is not finished, so the "
+        "order may change."
     )
-    assert facts[1] == "Rung of 100 steps, easy-VQA: LoRA has 68.0 [66.5, 69.5]; 1 of 3 candidates have more."
+    assert facts[1] == "Rung of 100 steps, easy-VQA: LoRA has 68.0 [66.5, 69.5]; 2 of 4 candidates have more."
+    assert not any("Rung of 200 steps, easy-VQA" in fact for fact in facts)
+
+
+def only_rung() -> FakeGrid:
+    """One rung, whose steps are therefore no axis; three ranks are equal at the cut, and one candidate lacks a task."""
+    grid = FakeGrid("recipe_screening", ("task", "variant", "learning_rate"))
+    for rate, score in ((0.1, 80.0), (0.2, 70.0), (0.3, 70.0), (0.4, 70.0), (0.5, 60.0)):
+        for task in ("easy_vqa", "flags"):
+            grid.add(task, "hificl", [score], point={"learning_rate": rate})
+    return grid.add("flags", "hificl", [99.0], point={"learning_rate": 0.6})
+
+
+def test_a_candidate_without_a_task_is_named_and_not_ranked(tmp_path: Path) -> None:
+    section = section_of(only_rung, tmp_path)
+    assert section.tables[0].title == "First rung"
+    assert "Not ranked, for a task is missing: HiFICL, learning_rate = 0.6." in said(section)[0]
+    assert [row[-1].text for row in section.tables[0].rows] == [""] * 5
+
+
+def test_equal_ranks_at_the_cut_go_on_together(tmp_path: Path) -> None:
+    grid = only_rung()
+    for kind in ("rows", "means"):
+        grid.summary[kind] = [one for one in grid.summary[kind] if one["point"]["learning_rate"] != 0.6]
+    table = section_of(lambda: grid, tmp_path).tables[0]
+    assert [row[-1].text for row in table.rows] == ["better"] * 4 + ["other"]
+    assert row_of(table, "HiFICL, learning_rate = 0.3")[-2] == "3.0"

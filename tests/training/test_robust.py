@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hificl import train
 from hificl.backbones import Backbone
+from hificl.context.start import encode_demonstrations
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.methods.fitting import Fitting
+from hificl.methods.hificl import check
 from hificl.training import plan
+from hificl.tuner import HiFICLConfig
 
 ROBUST: dict[str, Any] = {"recipe": "robust", "steps": 2}
 NO_HOLDOUT: dict[str, Any] = {**ROBUST, "holdout": 0.0}
+
+
+def shorter(examples: list[Example]) -> list[Example]:
+    """Without images, so that eight of them fit into the context."""
+    return [replace(one, images=(), question="colour?") for one in examples]
 
 
 def config_of(run: Any) -> Any:
@@ -26,10 +37,10 @@ def config_of(run: Any) -> Any:
 def test_hificl_starts_from_demonstrations(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        run = train(backbone, examples, output_dir=tmp_path / "run", init_shots=3, **ROBUST)
+        run = train(backbone, shorter(examples), output_dir=tmp_path / "run", **ROBUST)
     assert config_of(run).init == "demonstrations"
     assert config_of(run).learn_score_offset
-    assert len(run.record["results"]["prepared"]["demonstrations"]) == 3
+    assert len(run.record["results"]["prepared"]["demonstrations"]) == 8
     assert run.record["config"]["recipe"]["holdout"] == 0.1
     assert run.backbone.prompt.opening == "in_adapter"
 
@@ -63,28 +74,81 @@ def test_a_start_that_cannot_be_gives_way_with_a_warning(
     obstacle: Any, backbone: Backbone, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = obstacle(backbone, monkeypatch)
-    options = {**ROBUST, "init_shots": 3}
+    fits = shorter(examples)
     with pytest.warns(UserWarning, match=rf"recipe 'robust' goes on with init='random': .*{said}"):
-        assert plan(backbone, examples, **options).steps == 2
+        assert plan(backbone, fits, **ROBUST).start is None
     with pytest.warns(UserWarning, match=rf"recipe 'robust' goes on with init='random': .*{said}"):
-        run = train(backbone, examples, output_dir=tmp_path / "run", **options)
+        run = train(backbone, fits, output_dir=tmp_path / "run", **ROBUST)
     assert config_of(run).init == "random"
     assert config_of(run).learn_score_offset
     assert run.backbone.prompt.opening == "written"
+    for asked in ({"init": "demonstrations"}, {"init_shots": 3}):
+        with pytest.raises(InputError, match=said):
+            train(backbone, fits, output_dir=tmp_path / "asked", **asked, **ROBUST)
+    # Nothing is left to give way to.
     with pytest.raises(InputError, match=said):
-        train(backbone, examples, output_dir=tmp_path / "asked", init="demonstrations", **options)
+        train(backbone, fits, output_dir=tmp_path / "asked", **{**ROBUST, "steps": 0})
     assert not (tmp_path / "asked").exists()
+
+
+def test_what_a_start_cannot_be_with_gives_way_too(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="goes on with init='random': .*leave mixing='softmax'"):
+        run = train(backbone, examples, output_dir=tmp_path / "run", mixing="additive", **ROBUST)
+    assert config_of(run).init == "random"
 
 
 def test_what_does_not_fit_is_tried_with_fewer_demonstrations(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:
     with pytest.warns(UserWarning, match=r"goes on with init_shots=4: .*context .* holds 199; use fewer than 8 shots"):
+        assert plan(backbone, examples, **ROBUST).start == "4 demonstrations"
+    with pytest.warns(UserWarning, match=r"goes on with init_shots=4: .*context .* holds 199; use fewer than 8 shots"):
         run = train(backbone, examples, output_dir=tmp_path / "run", **ROBUST)
     assert len(run.record["results"]["prepared"]["demonstrations"]) == 4
     with pytest.warns(UserWarning, match=r"goes on with init_shots=2: .*takes 1 x 8 .*there are 3 examples"):
         run = train(backbone, examples[:3], output_dir=tmp_path / "few", **NO_HOLDOUT)
     assert len(run.record["results"]["prepared"]["demonstrations"]) == 2
+
+
+@pytest.mark.filterwarnings("ignore:recipe 'robust' goes on")
+def test_a_window_that_all_demonstrations_do_not_fit_into_is_seen_before_training(
+    backbone: Backbone, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest: list[int] = []
+    module = importlib.import_module("hificl.context.capture")
+
+    def window(call: Any) -> None:
+        longest.append(call.query.shape[2])
+        if call.query.shape[2] > 60:
+            raise InputError("its sliding window is shorter")
+
+    monkeypatch.setattr(module, "_check_seen", window)
+    run = train(backbone, shorter(examples), output_dir=tmp_path / "run", **ROBUST)
+    assert max(longest) > 60
+    assert run.record["results"]["prepared"]["tokens"] <= 60
+
+
+def test_the_trial_leaves_the_random_state(backbone: Backbone, examples: list[Example]) -> None:
+    before = torch.random.get_rng_state()
+    check(Fitting(backbone, examples, [], "exact_match", 0), HiFICLConfig(init="demonstrations", init_shots=2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_only_what_is_compressed_has_to_be_compressible(
+    backbone: Backbone, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise InputError("attention with softcap is no plain softmax")
+
+    monkeypatch.setattr(importlib.import_module("hificl.context.start"), "ask", refuse)
+    fitting = Fitting(backbone, examples, [], "exact_match", 0)
+    shown = fitting.draw(len(examples), "start")[:2]
+    whole = HiFICLConfig(
+        init="demonstrations", init_shots=2, num_virtual_tokens=encode_demonstrations(backbone, shown)[0].length
+    )
+    check(fitting, whole)
+    with pytest.raises(InputError, match="softcap"):
+        check(fitting, replace(whole, num_virtual_tokens=whole.num_virtual_tokens - 1))
 
 
 def test_what_the_caller_sets_wins(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:

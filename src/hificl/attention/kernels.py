@@ -64,7 +64,10 @@ class CpuFlash:
     def backward(
         self, inputs: Inputs, grad: Tensor, output: Tensor, log_sum_exp: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`Kernel`. The kernel wants queries before heads in the memory of the log-sum-exp."""
+        """See :class:`Kernel`. Half precision with up to ``SHORT`` keys is computed in float32.
+
+        The kernel wants queries before heads in the memory of the log-sum-exp.
+        """
         query, key, value, mask, is_causal, scale = inputs
         if query.itemsize < torch.float32.itemsize and key.shape[2] <= SHORT:
             wider = Inputs(query.float(), key.float(), value.float(), mask, is_causal, scale)

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hificl.backbones.backbone import Backbone
+from hificl.backbones.folded_head import fold_head
 from hificl.errors import InputError
 
 SEED_OFFSET = 7_368_787
@@ -49,6 +50,7 @@ def random_language_model(backbone: Backbone, seed: int = 0) -> Backbone:
     nn.Module.to(fresh, device=backbone.device, dtype=backbone.model.dtype)
     fresh.requires_grad_(False)
     fresh.eval()
+    fold_head(fresh)
     return replace(backbone, model=fresh, revision=f"{backbone.revision}+random_lm:{seed}")
 
 

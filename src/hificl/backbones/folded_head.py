@@ -13,7 +13,8 @@ def fold_head(model: PreTrainedModel) -> None:
 
     Models cut the positions that are wanted out of the hidden states and leave gaps between samples. Torch then
     multiplies sample by sample and, in half precision on a CPU, copies the matrix for each: in training SmolLM2 in
-    bfloat16 that was half of the time. In float32 little is gained and the last bits would change, so it stays.
+    bfloat16 that was half of the time. Elsewhere little is gained or nothing was measured, and the last bits would
+    change, so there it stays as it is.
     """
     head = model.get_output_embeddings()
     if isinstance(head, nn.Linear) and head.weight.dtype.itemsize == 2:
@@ -21,5 +22,4 @@ def fold_head(model: PreTrainedModel) -> None:
 
 
 def _in_one_piece(head: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    hidden: Tensor = args[0]
-    return (hidden.contiguous(), *args[1:])
+    return tuple(one.contiguous() if isinstance(one, Tensor) and one.device.type == "cpu" else one for one in args)

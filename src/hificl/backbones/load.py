@@ -22,6 +22,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from hificl.backbones.backbone import Backbone
+from hificl.backbones.dtypes import default_dtype, dtype_name
 from hificl.backbones.family import Family
 from hificl.backbones.folded_head import fold_head
 from hificl.backbones.prompts import PromptForm
@@ -90,8 +91,8 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
     if dtype is None:
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    chosen = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+        return default_dtype(device)
+    chosen = getattr(torch, dtype_name(dtype)) if isinstance(dtype, str) else dtype
     if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
         raise InputError(f"dtype {dtype!r} is not a floating dtype; use 'float32', 'bfloat16' or 'float16'.")
     return chosen

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 def show_plan(report: Report, chosen: CompareOptions, overrides: Mapping[str, Any]) -> None:
     """Count and list; nothing is run or written, and the model needs no more than a ``config.json``."""
+    from hificl.backbones.dtypes import dtype_name
     from hificl.cli.compare_table import show_counts
     from hificl.cli.inputs import quiet_libraries
     from hificl.comparison import count_methods, find_variants, seeds_of, split_overrides
 
     quiet_libraries()
     # What a run would refuse is refused here.
+    if chosen.dtype is not None:
+        dtype_name(chosen.dtype)
     seeds_of(chosen.seeds, chosen.shots)
     split_overrides(overrides, find_variants(chosen.methods))
     # Counting is cheap, so that all means the named variants too.

@@ -25,8 +25,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="GRID.yaml... [KEY=VALUE]...",
-            help="Grids, the most important first; then values in place of theirs: tier, model, task, variant, seeds, "
-            "train_size, query_size, shots, protocol, prompt, root, options.NAME.",
+            help="Grids, the most important first; then values in place of theirs: tier, model, dtype, task, variant, "
+            "seeds, train_size, query_size, shots, protocol, prompt, root, options.NAME.",
             show_default=False,
         ),
     ],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hificl.backbones import Backbone
     from hificl.data import Example
     from hificl.run import Run
+    from hificl.training.request import Request
 
 TRAINING = "Training"
 
@@ -109,7 +110,7 @@ def command(
         chosen = replace(chosen, seed=rows.seed)
         overrides = {**_metric(chosen, rows), **overrides}
         if print_config:
-            show_config(report, chosen, overrides, backbone)
+            show_config(report, chosen, _request(chosen, overrides, backbone, rows), backbone)
         elif dry_run:
             _show_plan(report, chosen, overrides, backbone, _examples(rows))
         else:
@@ -147,6 +148,23 @@ def _backbone(chosen: TrainOptions, rows: Rows) -> Backbone:
     return with_prompt(open_backbone(chosen.model, chosen.dtype), chosen.prompt, rows)
 
 
+def _request(chosen: TrainOptions, overrides: Mapping[str, Any], backbone: Backbone, rows: Rows) -> Request:
+    """What a training would do."""
+    from hificl.training.request import resolve_for
+
+    return resolve_for(backbone, _examples(rows), chosen.method, chosen.recipe, overrides, rows.seed)
+
+
+def _done(chosen: TrainOptions, overrides: Mapping[str, Any], backbone: Backbone, run: Run) -> Request:
+    """What a training did, with whatever its recipe gave way to."""
+    from hificl.methods import METHODS
+    from hificl.training.request import resolve
+
+    config: Any = run.model.peft_config["default"]
+    instead = {name: getattr(config, name) for one in METHODS[chosen.method].otherwise for name in one}
+    return resolve(backbone, chosen.method, chosen.recipe, {**instead, **overrides})
+
+
 def _train(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone, rows: Rows) -> None:
     from hificl.records import write_atomic
     from hificl.training import train
@@ -154,12 +172,12 @@ def _train(report: Report, chosen: TrainOptions, overrides: dict[str, Any], back
     examples = _examples(rows)
     if rows.skipped:
         report.note(f"{len(rows.skipped)} bad rows were left out; the record lists them. First: {rows.skipped[0]}")
-    config = recipe_file(chosen, overrides, backbone)
     report.note(f"training {chosen.method} on {backbone.name} with {len(examples)} rows, into {chosen.folder}")
     run = train(
         backbone, examples, method=chosen.method, recipe=chosen.recipe, output_dir=chosen.folder, seed=rows.seed,
         resume=chosen.resume, task=chosen.task, source=_source(rows), **overrides,
     )  # fmt: skip
+    config = recipe_file(chosen, _done(chosen, overrides, backbone, run), backbone)
     write_atomic(chosen.folder / "recipe.yaml", config.encode())
     summary = _summary(chosen, run)
     report.result(summary, lambda screen: _show(screen, summary, chosen))
@@ -205,10 +223,11 @@ def _show(screen: Console, summary: dict[str, Any], chosen: TrainOptions) -> Non
         rows["held-out loss"] = f"{summary['held_out_loss']:.3f}"
     rows["record"] = summary["record"]
     facts(screen, rows)
+    base = f" --dtype {chosen.dtype}" if chosen.dtype else ""
     query = f"--task {chosen.task}" if chosen.task else "--data OTHER_ROWS"
     query += f" --root {chosen.root}" if chosen.root else ""
     query += f" --protocol {chosen.protocol}" if chosen.protocol else ""
-    screen.print(f"\nNext: hificl eval --adapter {chosen.folder} {query}", soft_wrap=True)
+    screen.print(f"\nNext: hificl eval --adapter {chosen.folder}{base} {query}", soft_wrap=True)
 
 
 def _show_plan(

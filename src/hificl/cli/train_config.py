@@ -10,11 +10,12 @@ from hificl.cli.report import Report
 if TYPE_CHECKING:
     from hificl.backbones import Backbone
     from hificl.cli.train import TrainOptions
+    from hificl.training.request import Request
 
 
-def show_config(report: Report, chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> None:
+def show_config(report: Report, chosen: TrainOptions, request: Request, backbone: Backbone) -> None:
     """Write the recipe file to stdout, as YAML or as JSON."""
-    text = recipe_file(chosen, overrides, backbone)
+    text = recipe_file(chosen, request, backbone)
     if report.as_json:
         import yaml
 
@@ -23,31 +24,36 @@ def show_config(report: Report, chosen: TrainOptions, overrides: dict[str, Any],
     print(text, end="", file=report.stdout)
 
 
-def recipe_file(chosen: TrainOptions, overrides: dict[str, Any], backbone: Backbone) -> str:
-    """The recipe file that repeats a run: options, all training numbers, and what the adapter's config sets."""
+def recipe_file(chosen: TrainOptions, request: Request, backbone: Backbone) -> str:
+    """The recipe file that repeats a run: options, all training numbers, and what the adapter's config sets.
+
+    Args:
+        chosen: Options of the command.
+        request: What they came to with the model and the examples.
+        backbone: The model.
+    """
     import yaml
 
     from hificl.training.request import resolve
 
-    request = resolve(backbone, chosen.method, chosen.recipe, overrides)
     values = {**asdict(chosen), "output": str(chosen.folder), **request.recipe_values}
-    values.update(_adapter_values(request.config))
+    unasked = resolve(backbone, chosen.method, chosen.recipe, {}).config
+    values.update(_adapter_values(request.config, unasked))
     if not chosen.columns:
         values.pop("columns")
     values.pop("resume")
     return yaml.safe_dump({name: value for name, value in values.items() if value is not None}, sort_keys=False)
 
 
-def _adapter_values(config: Any) -> dict[str, Any]:
-    """The fields of a PEFT config that differ from its defaults, and those that size the adapter."""
-    from hificl.training.identity import peft_values
+def _adapter_values(config: Any, unasked: Any) -> dict[str, Any]:
+    """The fields of a PEFT config that neither its defaults nor the recipe would set, and those that size the adapter.
 
-    plain = peft_values(type(config)())
+    A field that only one of the two would set is written: read again, the recipe sets its own.
+    """
+    from hificl.training.identity import config_values
+
     internal = {"peft_type", "task_type", "inference_mode"}
     sizes = {"num_virtual_tokens", "r"}
-    values = peft_values(config)
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in internal and (value != plain.get(name) or name in sizes)
-    }
+    plain, recipe, own = map(config_values, (type(config)(), unasked, config))
+    changed = {name for name in own if own[name] != plain.get(name) or own[name] != recipe.get(name, plain.get(name))}
+    return {name: own[name] for name in own if name not in internal and name in changed | sizes}

@@ -40,6 +40,8 @@ def show_plan(screen: Console, plan: Plan, model: str, folder: str) -> None:
     }
     if not plan.is_fitted:
         rows["steps"] = f"{plan.steps} of {recipe.batch_size} examples, learning rate {recipe.learning_rate:g}"
+    if plan.start is not None:
+        rows["starts from"] = plan.start
     if means := _means(recipe):
         rows["computed with"] = means
     if recipe.teacher:

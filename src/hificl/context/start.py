@@ -9,6 +9,7 @@ from typing import Any
 from peft import PeftModel
 from torch.random import fork_rng
 
+from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone, Encoded, collate, encode, with_opening
 from hificl.context.boundary import context_of
 from hificl.context.capture import Captured, capture, side_by_side
@@ -25,6 +26,7 @@ from hificl.context.written import (
 )
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.tuner import HiFICLConfig
 from hificl.tuner.sites import text_decoder
 
 MOST_QUERIES = 64
@@ -74,6 +76,19 @@ def encode_demonstrations(backbone: Backbone, examples: Sequence[Example], shots
     size = shots or len(examples)
     parts = [examples[first : first + size] for first in range(0, len(examples), size)]
     return [context_of(backbone, part, part[0]) for part in parts]
+
+
+@fork_rng(devices=[])
+def rehearse(backbone: Backbone, context: Encoded, query: Example | None) -> None:
+    """Capture one text and, where a query is given, make one pair of it, for whatever refuses that; nothing is kept.
+
+    Raises:
+        InputError: As for :func:`capture_demonstrations` and :func:`initialise_from_demonstrations`.
+    """
+    captured = capture(backbone, collate(backbone, [context]))
+    if query is not None:
+        little: Any = new_adapter(backbone, HiFICLConfig(num_virtual_tokens=1, r=1))
+        initialise_from_demonstrations(little, captured, backbone=backbone, queries=[query], compression="keep")
 
 
 @fork_rng(devices=[])

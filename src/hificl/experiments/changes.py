@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hificl.backbones.dtypes import dtype_name
 from hificl.errors import InputError
 from hificl.experiments.grid import EMBEDDED, TIERS, Block, Grid, Tier
 from hificl.experiments.grid_file import nearest, seed_list
@@ -46,7 +47,7 @@ class Changes:
         if "model" in self.values:
             tier = replace(tier, models=_listed(self.values["model"]))
         if "dtype" in self.values:
-            tier = replace(tier, dtype=str(self.values["dtype"]))
+            tier = replace(tier, dtype=dtype_name(self.values["dtype"]))
         if "seeds" in self.values:
             tier = replace(tier, seeds=seed_list(self.values["seeds"], "seeds"))
         return replace(tier, cells=tuple(map(self._changed, tier.cells)))
@@ -85,6 +86,8 @@ def read_changes(values: Mapping[str, Any], only: Sequence[str] = ()) -> Changes
         wanted: Callable[[Any], bool] = _is_number if name in _NUMBERS else lambda one: isinstance(one, str)
         if name != "seeds" and not name.startswith(OPTION) and not all(map(wanted, _listed(value))):
             raise InputError(f"{name} is {value!r}; it must be {'a number' if name in _NUMBERS else 'a name'}.")
+    if not isinstance(rest.get("dtype", ""), str):
+        raise InputError(f"dtype is {rest['dtype']!r}; give one name.")
     if "query_size" in rest and not _is_number(rest["query_size"]):
         raise InputError(f"query_size is {rest['query_size']!r}; give one number.")
     filters: dict[str, tuple[str, ...]] = {}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from hificl.backbones.dtypes import dtype_name
 from hificl.errors import InputError
 from hificl.experiments.grid import TIERS, Block, Grid, Speed, Tier
 
@@ -146,9 +147,16 @@ def _one(kind: type) -> Callable[[Any, str], Any]:
     return read
 
 
+def _dtype(value: Any, place: str) -> str:
+    try:
+        return dtype_name(_one(str)(value, place))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
 _TIER = {
     "models": _texts,
-    "dtype": _one(str),
+    "dtype": _dtype,
     "seeds": seed_list,
     "cpus": _one(int),
     "gpus": lambda value, place: float(value),

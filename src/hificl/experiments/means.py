@@ -45,7 +45,7 @@ class Scored:
         """What it is compared within: the same backbone, task with its options, number of examples and queries."""
         job, known = self.entry.job, self.common
         where = [known["backbone"], job.task, known["task_options"], known["train_size"], self.queries["hash"]]
-        return json.dumps([*where, job.protocol, job.prompt, job.dtype], sort_keys=True)
+        return json.dumps([*where, job.protocol, job.prompt], sort_keys=True)
 
     @property
     def line(self) -> str:

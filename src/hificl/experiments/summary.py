@@ -84,6 +84,7 @@ class _Lists:
 def _heading(grid: Grid, tier: str, entries: Sequence[Entry], facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the grid is about, and what all its cells share."""
     backbones = {(one["backbone"], one["revision"]) for one in facts if one}
+    dtypes = {one.get("dtype") for one in facts if one}
     known = [(entry.job.task, one) for entry, one in zip(entries, facts, strict=True) if one]
     backbone, revision = next(iter(backbones)) if len(backbones) == 1 else (None, None)
     return {
@@ -96,6 +97,7 @@ def _heading(grid: Grid, tier: str, entries: Sequence[Entry], facts: Sequence[Ma
         "tier": tier,
         "backbone": backbone,
         "revision": revision,
+        **({"dtype": next(iter(dtypes))} if len(dtypes) == 1 and None not in dtypes else {}),
         "headline_subset": {task: one["headline"] for task, one in known},
         "values": {task: one["values"] for task, one in known},
         "data": {
@@ -129,6 +131,7 @@ def _common(entry: Entry, one: Planned, axes: Sequence[str]) -> dict[str, Any]:
         "control": entry.job.control,
         "options": one.facts.get("options", dict(entry.job.options)),
         "task_options": dict(entry.job.task_options),
+        **({"dtype": one.facts["dtype"]} if one.facts.get("dtype") else {}),
         "point": point,
         "line": _line(entry, one, axes),
     }
@@ -138,7 +141,15 @@ def cell_key(row: Mapping[str, Any]) -> str:
     """Return where a cell stands in its grid, whatever its hash: other versions put another cell there."""
     named = {**row["task_options"], **row["options"]}
     options = " ".join(f"{name}={value}" for name, value in named.items())
-    parts = [row["backbone"], row["task"], row["measure"], row["line"], options, f"{row['train_size']} examples"]
+    parts = [
+        row["backbone"],
+        row.get("dtype"),
+        row["task"],
+        row["measure"],
+        row["line"],
+        options,
+        f"{row['train_size']} examples",
+    ]
     return ", ".join(part for part in (*parts, f"seed {row['seed']}") if part)
 
 

@@ -14,6 +14,7 @@ import torch
 from hificl import records
 from hificl.backbones import Backbone, load_backbone
 from hificl.backbones.control import random_language_model
+from hificl.backbones.dtypes import default_dtype
 from hificl.cell import Cell, cell_identity, data_contents, run_cell
 from hificl.cell.memory import memory_baseline
 from hificl.comparison.cells import Conditions, make_cell
@@ -114,6 +115,7 @@ class Worker:
             "train_size": len(one.rows.data.support),
             "query_size": len(one.rows.data.queries),
             "shots": one.cell.shots,
+            "dtype": one.job.dtype,
             "options": dict(one.cell.options),
             "lists": list(one.lists),
             "queries": list(one.lists)[-1],
@@ -193,6 +195,8 @@ class Worker:
             raise InputError(f"grid: unknown measure {job.measure!r}; known are {SCORE}, {', '.join(MEASURES)}.")
         rows = self._read_rows(job)
         backbone = self._load(job.model, job.dtype).with_prompt(job.prompt or "default", rows.kind)
+        if backbone.model.dtype == default_dtype(backbone.device):  # however it was asked for, it is the same cell
+            job = replace(job, dtype=None)
         variant, values = VARIANTS[job.variant], stored_values(backbone, job.task)
         plain = values.options(variant, {})
         asked = shortest_options(backbone, variant.method, plain, job.options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hificl.errors import InputError
@@ -59,21 +58,21 @@ def prepare(fitting: Fitting, model: PeftModel) -> dict[str, Any] | None:
 def check(fitting: Fitting, config: HiFICLConfig) -> None:
     """Refuse a start from demonstrations that cannot be, before anything is written.
 
-    One pair is taken from one demonstration for that: some models say what they are only when they run.
+    Some models say what they are only when they run: the longest text is captured and, unless every token is kept, one
+    pair is made of it.
 
     Raises:
         InputError: Too few examples, fewer tokens than pairs, or as for :func:`hificl.initialise_from_demonstrations`.
     """
-    from hificl.adapters.stored import new_adapter
-    from hificl.context import initialise_from_demonstrations
-    from hificl.context.start import check_pairs, encode_demonstrations
+    from hificl.context.start import check_pairs, encode_demonstrations, rehearse
 
     if config.init == "demonstrations":
         shown, others = _drawn(fitting, config)
         encoded = encode_demonstrations(fitting.backbone, shown, config.init_shots)
-        check_pairs(config.num_virtual_tokens, sum(one.length for one in encoded))
-        little: Any = new_adapter(fitting.backbone, replace(config, num_virtual_tokens=1, r=1))
-        initialise_from_demonstrations(little, shown[:1], backbone=fitting.backbone, queries=others[:1])
+        tokens = sum(one.length for one in encoded)
+        check_pairs(config.num_virtual_tokens, tokens)
+        compressed = config.num_virtual_tokens < tokens
+        rehearse(fitting.backbone, max(encoded, key=lambda one: one.length), others[0] if compressed else None)
 
 
 def _drawn(fitting: Fitting, config: HiFICLConfig) -> tuple[list[Example], list[Example]]:

@@ -28,7 +28,7 @@ def fidelity_section(grid: Grid) -> Section:
     for task, measurements in of_measure(grid, MEASURE).items():
         methods = [one for one in measurements if not is_sized(one)]
         sizes = by_size([one for one in measurements if is_sized(one)])
-        lines = _lines(methods or measurements)
+        lines = _lines(methods or [one for one, _ in next(iter(sizes.values()))])
         shots = measurements[0].results["shots"]
         title = f"{task_label(task)}, against {shots} demonstrations"
         if methods:

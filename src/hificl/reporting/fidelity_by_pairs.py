@@ -15,13 +15,19 @@ from hificl.reporting.names import axis_label, method_label
 
 Seeds = Sequence[tuple[Measurement, Mapping[str, Any]]]
 """Measurements with the line of each that is shown."""
+AXES = ("num_virtual_tokens", "r")
 Sizes = Mapping[tuple[int, int | None], Seeds]
 """Those by number of pairs and by rank, None where the grid has only one."""
 
 
 def is_sized(one: Measurement) -> bool:
-    """Whether a measurement belongs to a sweep over the number of pairs."""
-    return one.point.get("num_virtual_tokens") is not None
+    """Whether a measurement belongs to a sweep over the number of pairs that are taken and not trained."""
+    return (
+        one.variant == "hificl_start"
+        and one.options.get("steps") == 0
+        and one.point.get("num_virtual_tokens") is not None
+        and not {name for name, value in one.point.items() if value is not None} - {*AXES, "task", "variant", "steps"}
+    )
 
 
 def by_size(measurements: Sequence[Measurement]) -> Sizes:
@@ -43,7 +49,7 @@ def size_figure(grid: Grid, task: str, title: str, sizes: Sizes, beside: Mapping
         series.append(Series(label, tuple(map(float, found)), middle, low, high))
     references = tuple(Reference(_residual(seeds)[0], label) for label, seeds in beside.items())
     told = "; ".join(
-        f"{one.label}: " + ", ".join(f"{x:.0f} pairs {y:.3f}" for x, y in zip(one.x, one.y, strict=True))
+        f"{one.label}: " + ", ".join(f"{_label(int(x), None)} {y:.3f}" for x, y in zip(one.x, one.y, strict=True))
         for one in series
     )
     lines = ", ".join(f"{one.label} {one.value:.3f}" for one in references)

@@ -119,6 +119,8 @@ class Measurement:
     results: Mapping[str, Any]
     volatile: Mapping[str, Any]
     record: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe or of the PEFT config that the cell sets."""
 
 
 @dataclass(frozen=True)

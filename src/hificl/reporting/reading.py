@@ -40,7 +40,7 @@ def grid_from_summary(summary: Summary, path: Path, evidence: Evidence) -> Grid:
         evidence.note(folder / measurement["record"])
     return Grid(
         name=summary["grid"], kind="grid", title=summary["title"], artefact=summary["artefact"] or "",
-        question=summary["question"] or "", tier=summary["tier"], backbone=summary["backbone"] or "several models",
+        question=summary["question"] or "", tier=summary["tier"], backbone=_backbone(summary),
         revision=summary["revision"], planned=summary["planned"], finished=summary["finished"],
         axes=tuple(summary["axes"]), path=path,
         means=(*means, *_empty_means(unfinished, means, summary.get("headline_subset") or {})),
@@ -181,10 +181,16 @@ def _where(one: Summary, several: bool) -> str:
     return ", ".join([*options, *([str(one.get("backbone"))] if several and one.get("backbone") else [])])
 
 
+def _backbone(summary: Summary) -> str:
+    """The model of a grid, with its numbers where they are not those that a model has unasked."""
+    name = str(summary["backbone"] or "several models")
+    return f"{name} in {summary['dtype']}" if summary.get("dtype") else name
+
+
 def _measurement(one: Summary, folder: Path) -> Measurement:
     return Measurement(
         one["measure"], one["task"], one["variant"], one["seed"], one["point"], one["results"],
-        one.get("volatile") or {}, folder / one["record"],
+        one.get("volatile") or {}, folder / one["record"], one.get("options") or {},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -18,7 +18,7 @@ RIVAL = "lora"
 RUNG = "steps"
 NOTE = (
     "Rank: 1 is the highest score of a task and seed, on all its queries; equal scores share the mean of their ranks. "
-    "The better half of a rung goes on to the next."
+    "The better half of a rung, and who has the same rank as its last, goes on to the next."
 )
 
 
@@ -31,52 +31,71 @@ class Candidate:
     """By task."""
 
     rank: float
-    """Mean over tasks and seeds."""
+    """Mean over the tasks and seeds that all candidates have."""
 
-    stays: bool
-    """Whether it is in the better half."""
+
+@dataclass(frozen=True)
+class Rung:
+    """Candidates at as many steps."""
+
+    title: str
+    candidates: tuple[Candidate, ...]
+    """The best first."""
+
+    left_out: tuple[str, ...]
+    """Candidates that lack a task."""
+
+    rivals: Mapping[str, Mapping[str, Mean]]
+    """Means of other methods by label and task."""
+
+    is_whole: bool
+    """Whether every candidate has every task and seed, so that the order stands."""
+
+    def is_better(self, one: Candidate) -> bool:
+        """Whether a candidate belongs to the better half."""
+        last = self.candidates[math.ceil(len(self.candidates) / 2) - 1]
+        return one.rank <= last.rank
 
 
 def screening_section(grid: Grid) -> Section:
     """Show every rung: its candidates in order, and the rival at as many steps."""
+    by_steps: dict[Any, list[Mean]] = {}
+    for mean in grid.means:
+        if mean.subset == "all" and mean.score is not None:
+            by_steps.setdefault(mean.point.get(RUNG), []).append(mean)
     facts: list[Text] = []
     tables = []
-    rungs: dict[Any, list[Mean]] = {}
-    for mean in grid.means:
-        if mean.subset == "all":
-            rungs.setdefault(mean.point.get(RUNG), []).append(mean)
-    for steps, means in sorted(rungs.items(), key=lambda item: item[0] or 0):
-        title = "First rung" if steps is None else f"Rung of {steps} steps"
-        candidates, rival = rank(means)
-        if candidates:
-            tables.append(_table(grid, f"{grid.name}_{steps or 'first'}", title, candidates, rival))
-            facts.append(_order(title, candidates))
-            facts += [_beside(grid, title, task, candidates, mean) for task, mean in rival.items()]
+    for steps, means in sorted(by_steps.items(), key=lambda item: item[0] or 0):
+        rung = find_rung("First rung" if steps is None else f"Rung of {steps} steps", means)
+        if rung.candidates:
+            tables.append(_table(grid, f"{grid.name}_{steps or 'first'}", rung))
+            facts += [_order(rung), *_beside(grid, rung)]
     return Section(
         grid.name, grid.title, grid.question, (), tuple(facts), (), tuple(tables), (NOTE,), tuple(facts[:1]), grid.holes
     )
 
 
-def rank(means: Sequence[Mean]) -> tuple[list[Candidate], dict[str, Mean]]:
-    """Order the candidates of a rung, the best first; those that lack a seed of a task are left out.
-
-    Returns:
-        The candidates, and the rival by task.
-    """
+def find_rung(title: str, means: Sequence[Mean]) -> Rung:
+    """Order the candidates of a rung by their mean rank over the tasks and seeds that all of them have."""
     lines: dict[str, dict[str, Mean]] = {}
     for mean in means:
-        if mean.score is not None:
-            lines.setdefault(line_label(mean, without=RUNG), {})[mean.task] = mean
-    rival = {task: mean for line in lines.values() for task, mean in line.items() if mean.variant == RIVAL}
-    lines = {label: line for label, line in lines.items() if all(one.method == REFERENCE for one in line.values())}
-    places = {(task, row.seed) for line in lines.values() for task, mean in line.items() for row in mean.rows}
-    scores = {label: _scores(line) for label, line in lines.items()}
-    whole = {label: found for label, found in scores.items() if found.keys() == places}
-    ranks = {label: fmean(_rank(found[place], [one[place] for one in whole.values()]) for place in places)
-             for label, found in whole.items()}  # fmt: skip
-    order = sorted(ranks, key=lambda label: ranks[label])
-    half = math.ceil(len(order) / 2)
-    return [Candidate(label, lines[label], ranks[label], order.index(label) < half) for label in order], rival
+        lines.setdefault(line_label(mean, without=RUNG), {})[mean.task] = mean
+    own = {label: line for label, line in lines.items() if next(iter(line.values())).method == REFERENCE}
+    rivals = {label: line for label, line in lines.items() if next(iter(line.values())).method == RIVAL}
+    tasks = {task for line in own.values() for task in line}
+    whole = {label: _scores(line) for label, line in own.items() if line.keys() == tasks}
+    places = set.intersection(*(set(scores) for scores in whole.values())) if whole else set()
+    every = {place for line in own.values() for place in _scores(line)}
+    ranks = {
+        label: fmean(_rank(scores[place], [one[place] for one in whole.values()]) for place in places)
+        for label, scores in whole.items()
+        if places
+    }
+    candidates = tuple(
+        Candidate(label, own[label], ranks[label]) for label in sorted(ranks, key=lambda one: ranks[one])
+    )
+    left_out = tuple(label for label in own if label not in ranks)
+    return Rung(title, candidates, left_out, rivals, is_whole=places == every and not left_out)
 
 
 def _scores(line: Mapping[str, Mean]) -> dict[tuple[str, int], float]:
@@ -89,40 +108,42 @@ def _rank(score: float, scores: Sequence[float]) -> float:
     return above + (sum(one == score for one in scores) + 1) / 2
 
 
-def _table(grid: Grid, name: str, title: str, candidates: Sequence[Candidate], rival: Mapping[str, Mean]) -> Table:
-    tasks = list(dict.fromkeys(task for one in candidates for task in one.means))
-    rows = [
-        (
-            Cell(one.label, one.label, strong=one.label == method_label(REFERENCE)),
-            *(score_cell(one.means[task], grid, ends=True) for task in tasks),
-            Cell(f"{one.rank:.1f}", one.rank),
-            Cell("goes on" if one.stays else "dropped"),
-        )
-        for one in candidates
-    ]
-    if rival:
-        label = line_label(next(iter(rival.values())), without=RUNG)
-        cells = [score_cell(rival[task], grid, ends=True) if task in rival else empty_cell() for task in tasks]
-        rows.append((Cell(label, label), *cells, empty_cell(), Cell("the rival")))
-    heads = columns("change to the recipe", *map(task_label, tasks), "mean rank", "after this rung")
-    return Table(name, title, heads, tuple(rows), (NOTE,))
+def _table(grid: Grid, name: str, rung: Rung) -> Table:
+    tasks = list(rung.candidates[0].means)
+    rows = []
+    for one in rung.candidates:
+        scores = (score_cell(one.means[task], grid, ends=True) for task in tasks)
+        half = ("better" if rung.is_better(one) else "other") if rung.is_whole else ""
+        strong = one.label == method_label(REFERENCE)
+        rows.append((Cell(one.label, one.label, strong=strong), *scores, Cell(f"{one.rank:.1f}", one.rank), Cell(half)))
+    for label, line in rung.rivals.items():
+        scores = (score_cell(line[task], grid, ends=True) if task in line else empty_cell() for task in tasks)
+        rows.append((Cell(label, label), *scores, empty_cell(), empty_cell()))
+    heads = columns("change to the recipe", *map(task_label, tasks), "mean rank", "half")
+    return Table(name, rung.title, heads, tuple(rows), (NOTE,))
 
 
-def _order(title: str, candidates: Sequence[Candidate]) -> Text:
-    """Who leads, and where the method without a change stands."""
-    best = ", ".join(f"{one.label} ({one.rank:.1f})" for one in candidates[:3])
-    said = f"{title}, {len(candidates)} candidates, mean rank: first are {best}"
-    plain = [place for place, one in enumerate(candidates, 1) if one.label == method_label(REFERENCE)]
-    return (f"{said}; without a change HiFICL is at place {plain[0]}." if plain else f"{said}.",)
+def _order(rung: Rung) -> Text:
+    """Who leads, where the method without a change stands, and what is not there yet."""
+    best = ", ".join(f"{one.label} ({one.rank:.1f})" for one in rung.candidates[:3])
+    said = f"{rung.title}, {len(rung.candidates)} candidates, mean rank: first are {best}"
+    plain = [place for place, one in enumerate(rung.candidates, 1) if one.label == method_label(REFERENCE)]
+    said += f"; without a change HiFICL is at place {plain[0]}." if plain else "."
+    if rung.left_out:
+        said += f" Not ranked, for a task is missing: {', '.join(rung.left_out)}."
+    if not rung.is_whole:
+        said += " The rung is not finished, so the order may change."
+    return (said,)
 
 
-def _beside(grid: Grid, title: str, task: str, candidates: Sequence[Candidate], rival: Mean) -> Text:
-    above = sum(
-        one.means[task].score > rival.score  # type: ignore[operator]
-        for one in candidates
-        if task in one.means
-    )
-    return (
-        f"{title}, {task_label(task)}: ", f"{line_label(rival, without=RUNG)} has ", score_link(rival, grid),
-        f"; {above} of {len(candidates)} candidates have more.",
-    )  # fmt: skip
+def _beside(grid: Grid, rung: Rung) -> Iterator[Text]:
+    for label, line in rung.rivals.items():
+        for task, rival in line.items():
+            scores = [one.means[task].score or 0.0 for one in rung.candidates if task in one.means]
+            if scores and rival.score is not None:
+                above = sum(score > rival.score for score in scores)
+                have = "has" if above == 1 else "have"
+                yield (
+                    f"{rung.title}, {task_label(task)}: {label} has ", score_link(rival, grid),
+                    f"; {above} of {len(scores)} candidates {have} more.",
+                )  # fmt: skip

@@ -64,6 +64,9 @@ class Plan:
     recipe: Recipe
     """All numbers of the run."""
 
+    start: str | None = None
+    """What the adapter starts from, where it is not random."""
+
     @property
     def is_fitted(self) -> bool:
         """Whether values are computed instead of trained."""
@@ -120,7 +123,15 @@ def plan(
         steps=steps,
         memory_bytes=_memory(backbone, trainable, max(lengths), request.recipe),
         recipe=request.recipe,
+        start=_start(request.config),
     )
+
+
+def _start(config: Any) -> str | None:
+    if getattr(config, "init", "random") != "demonstrations":
+        return None
+    captures = f"{config.init_captures} times " if config.init_captures > 1 else ""
+    return f"{captures}{config.init_shots} demonstrations"
 
 
 def _targets(model: nn.Module) -> tuple[str, ...]:

@@ -70,7 +70,9 @@ def run_identity(
 def _recipe_values(request: Request) -> dict[str, Any]:
     plain = asdict(Recipe())
     values = request.recipe_values.items()
-    return {name: value for name, value in values if name not in ADDED or value != plain[name]}
+    told = {name: value for name, value in values if name not in ADDED or value != plain[name]}
+    # What `average` means for the learning rate: a run that was begun with another meaning is another run.
+    return told | ({"schedule": "constant"} if request.recipe.average else {})
 
 
 def backbone_values(backbone: Backbone) -> dict[str, Any]:
@@ -86,10 +88,14 @@ def backbone_values(backbone: Backbone) -> dict[str, Any]:
 
 def peft_values(config: PeftConfig) -> dict[str, Any]:
     """Return the fields of a PEFT config as JSON values; what PEFT fills in while it attaches is left out."""
-    later = ["base_model_name_or_path", "revision", "auto_mapping", "peft_version"]
-    if getattr(config, "init", "random") == "random":
-        later += START
-    later += [name for name in ADDED_TO_CONFIG if getattr(config, name, None) == getattr(type(config), name, None)]
+    idle = set(START) if getattr(config, "init", "random") == "random" else set()
+    idle |= {name for name in ADDED_TO_CONFIG if getattr(config, name, None) == getattr(type(config), name, None)}
+    return {name: value for name, value in config_values(config).items() if name not in idle}
+
+
+def config_values(config: PeftConfig) -> dict[str, Any]:
+    """Return every field of a PEFT config that somebody can set, as JSON values."""
+    later = ("base_model_name_or_path", "revision", "auto_mapping", "peft_version")
     values = {name: value for name, value in config.to_dict().items() if name not in later}
     plain = json.loads(json.dumps(values, default=_plain_value))
     return dict(sorted(plain.items()))

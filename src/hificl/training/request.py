@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +43,9 @@ class Request:
 
     recipe: Recipe
     """How it is trained."""
+
+    is_checked: bool = False
+    """Whether :func:`check_method` has seen it with this backbone and these examples."""
 
     @property
     def is_fitted(self) -> bool:
@@ -101,32 +104,34 @@ def resolve_for(
 ) -> Request:  # fmt: skip
     """Do what :func:`resolve` does; where model or examples refuse what a recipe sets, it gives way, with a warning.
 
+    Options of the caller never give way: where they are about the same fields, what is refused is an error.
+
     Raises:
-        InputError: As for :func:`resolve`. What the overrides ask for does not give way.
+        InputError: As for :func:`resolve`; for ``robust`` also what :func:`check_method` says against every way.
     """
-    request = resolve(backbone, method, recipe, overrides)
-    others = METHODS[request.method].otherwise if isinstance(method, str) and recipe == ROBUST else ()
-    refusal = _refusal(backbone, examples, request, seed) if others else None
-    if refusal is None:
-        return request
-    for other in (one for one in others if not one.keys() & overrides.keys()):
-        instead = resolve(backbone, method, recipe, {**other, **overrides})
-        if _refusal(backbone, examples, instead, seed) is None:
+    others = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and recipe == ROBUST else ()
+    if not others or any(one.keys() & overrides.keys() for one in others):
+        return resolve(backbone, method, recipe, overrides)
+    refusal = None
+    for other in ({}, *others):
+        try:
+            request = resolve(backbone, method, recipe, {**other, **overrides})
+            _check_for(backbone, examples, request, seed)
+        except InputError as error:
+            refusal = refusal or error
+            continue
+        if refusal is not None:
             settings = ", ".join(f"{name}={value!r}" for name, value in other.items())
             warnings.warn(f"recipe {recipe!r} goes on with {settings}: {refusal}", stacklevel=3)
-            return instead
-    return request
+        return replace(request, is_checked=True)
+    assert refusal is not None
+    raise refusal
 
 
-def _refusal(backbone: Backbone, examples: Sequence[Example], request: Request, seed: int) -> InputError | None:
-    """Return what a method's file says against this backbone and these examples; None where it says nothing."""
+def _check_for(backbone: Backbone, examples: Sequence[Example], request: Request, seed: int) -> None:
     training, held = split_holdout(len(examples), request.recipe.holdout, seed)
     taken, kept = ([examples[index] for index in part] for part in (training, held))
-    try:
-        check_method(request, Fitting(prompted(backbone, request), taken, kept, request.recipe.metric, seed))
-    except InputError as error:
-        return error
-    return None
+    check_method(request, Fitting(prompted(backbone, request), taken, kept, request.recipe.metric, seed))
 
 
 def implementation(method: str) -> ModuleType | None:
@@ -147,7 +152,7 @@ def check_method(request: Request, fitting: Fitting) -> None:
         InputError: It cannot.
     """
     check = getattr(implementation(request.method), "check", None)
-    if check is not None:
+    if check is not None and not request.is_checked:
         check(fitting, request.config)
 
 
