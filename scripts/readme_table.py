@@ -35,7 +35,7 @@ MAIN_COLUMNS = {
     ("captions", "all"): "captions, CIDEr-D x 100",
 }
 FIGURES = ROOT / "docs" / "figures"
-FIGURE_NAMES = ("main_easy_vqa_300_figure", "main_flags_300_figure")
+FIGURE_NAMES = ("main_easy_vqa_300_figure", "data_efficiency_easy_vqa_open_figure")
 SURE = 0.05
 SPEED = ROOT / "results" / "speed"
 SPEED_START, SPEED_END = "<!-- speed table -->", "<!-- end of speed table -->"

@@ -29,7 +29,7 @@ def test_a_curve_has_a_band_and_says_whether_its_ends_lie_apart(tmp_path: Path) 
 def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> None:
     section = section_of(fake_results.data_efficiency_grid, tmp_path)
     assert said(section)[1] == (
-        "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlapping it at "
+        "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlaps it at "
         "100 "
         "(training examples)."
     )

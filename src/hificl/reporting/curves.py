@@ -206,10 +206,14 @@ def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text 
     level = [place for place in both if place not in above and place not in below]
     parts = [
         (f"{words} at {_places(places)}",)
-        for words, places in (("above it", above), ("below it", below), ("overlapping it", level))
+        for words, places in (
+            ("lies above it", above),
+            ("below it" if above else "lies below it", below),
+            ("overlaps it", level),
+        )
         if places
     ]
-    return (f"Beside {label} on {title}, the interval of HiFICL lies ", *joined(list(parts)), f" ({axis_label(axis)}).")
+    return (f"Beside {label} on {title}, the interval of HiFICL ", *joined(list(parts)), f" ({axis_label(axis)}).")
 
 
 def _places(places: Sequence[float]) -> str:
