@@ -48,6 +48,21 @@ def data_efficiency_grid() -> FakeGrid:
     return grid
 
 
+def demonstrations_grid() -> FakeGrid:
+    """Two questions: pairs that are not trained by their number, and trained ones by the number of examples."""
+    axes = ("task", "variant", "train_size", "num_virtual_tokens", "steps", "factorize_key", "factorize_value")
+    grid = FakeGrid("demonstrations", axes)
+    own = {"steps": 0, "factorize_key": False, "factorize_value": False, "train_size": 300}
+    for pairs, score in ((1, 85.0), (4, 86.0), (8, 87.0)):
+        grid.add("easy_vqa", "hificl", [score, score + 1], point={**own, "num_virtual_tokens": pairs})
+    grid.add("easy_vqa", "icl", [84.0, 85.0], shots=8, point={"train_size": 300})
+    for size, score in ((50, 90.0), (300, 95.0)):
+        for variant, more in (("hificl", 0.0), ("lora", 1.0)):
+            point = {"train_size": size, "steps": 300}
+            grid.add("easy_vqa", variant, [score + more, score + more], point=point, train_size=size)
+    return grid
+
+
 def hallucination_grid() -> FakeGrid:
     grid = FakeGrid("hallucination")
     for variant, chair in (("hificl", 0.021), ("lora", 0.035)):

@@ -40,6 +40,24 @@ def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> No
     assert row_of(section.tables[0], "LoRA")[-1] == "missing"
 
 
+def test_a_grid_of_two_axes_has_a_figure_for_each(tmp_path: Path) -> None:
+    section = section_of(fake_results.demonstrations_grid, tmp_path)
+    by_pairs, by_size = section.figures
+    assert isinstance(by_pairs, Lines)
+    assert isinstance(by_size, Lines)
+    assert [(one.label, one.x) for one in by_pairs.series] == [("HiFICL, not trained, no factors", (1.0, 4.0, 8.0))]
+    # Trained on as many examples; those that have another number are no line to compare with.
+    assert [(one.value, one.label) for one in by_pairs.references] == [
+        (84.5, "8-shot ICL"), (95.0, "HiFICL, steps = 300"), (96.0, "LoRA, steps = 300"),
+    ]  # fmt: skip
+    # All of them take 300 steps, so no label says it.
+    assert [(one.label, one.x) for one in by_size.series] == [("HiFICL", (50.0, 300.0)), ("LoRA", (50.0, 300.0))]
+    assert [one.label for one in by_size.references] == ["8-shot ICL"]
+    last = next(table for table in section.tables if "along training examples" in table.title)
+    assert last.rows[-1][0].text == "8-shot ICL (training examples = 300)"
+    assert "HiFICL is highest at training examples = 300" in said(section)[1]
+
+
 def test_hallucination_is_ordered_by_invented_objects(tmp_path: Path) -> None:
     section = section_of(fake_results.hallucination_grid, tmp_path)
     assert [row[0].text for row in section.tables[0].rows] == ["HiFICL", "LoRA"]

@@ -11,6 +11,7 @@ from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import (
     best_score,
     columns,
+    extra_axes,
     line_label,
     score_cell,
     score_link,
@@ -24,35 +25,36 @@ Line = dict[float, Mean]
 """Means of one line by their place on the axis."""
 
 
-def swept_axis(grid: Grid) -> str | None:
-    """Return the axis along which a grid has at least two numbers; None where there is none."""
-    counts = {}
+def swept_axes(grid: Grid) -> list[str]:
+    """Return the axes along which a grid has lines of at least two numbers, the one with most numbers first."""
+    counts: dict[str, int] = {}
     for axis in grid.axes:
-        if axis in ("seed", "shots"):
-            continue
-        values = {mean.at(axis) for mean in grid.headline}
-        counts[axis] = len({value for value in values if _is_number(value)})
-    best = max(counts, key=lambda axis: counts[axis], default=None)
-    return best if best is not None and counts[best] >= 2 else None
+        if axis not in ("seed", "shots"):
+            lines = _lines(grid.headline, axis)[0].values()
+            counts[axis] = len({place for line in lines for place in line})
+    return sorted((axis for axis in counts if counts[axis] >= 2), key=lambda axis: -counts[axis])
 
 
-def curve_section(grid: Grid, axis: str) -> Section:
-    """Draw a grid along an axis; lines without a place on it become lines to compare with."""
+def curve_section(grid: Grid, axes: Sequence[str]) -> Section:
+    """Draw a grid along its axes; lines without a place on one become lines to compare with."""
     facts: list[Text] = []
     figures, tables = [], []
-    for subset, by_task in _by_subset(grid).items():
-        for task, means in by_task.items():
-            lines, flat = _lines(means, axis)
-            if not lines:
-                continue
-            title = task_label(task) + ("" if subset == "all" else f", {subset_label(subset)}")
-            name = f"{grid.name}_{task}_{subset}"
-            if means[0].headline:
-                figures.append(_figure(name, title, axis, lines, flat, means[0]))
-                facts += _facts(grid, title, axis, lines)
-            tables.append(_table(grid, name, title, axis, lines, flat, folded=not means[0].headline))
-            if means[0].headline:
-                tables.append(_seeds(grid, name, title, axis, lines))
+    for axis in axes:
+        for subset, by_task in _by_subset(grid).items():
+            for task, means in by_task.items():
+                lines, flat = _lines(means, axis)
+                others = [other for other in axes if other not in (axis, "train_size")]
+                flat = [mean for mean in flat if all(mean.point.get(other) is None for other in others)]
+                if not lines:
+                    continue
+                title = task_label(task) + ("" if subset == "all" else f", {subset_label(subset)}")
+                name = f"{grid.name}_{task}_{subset}" + ("" if axis == axes[0] else f"_{axis}")
+                if means[0].headline:
+                    figures.append(_figure(name, title, axis, lines, flat, means[0]))
+                    facts += _facts(grid, title, axis, lines)
+                tables.append(_table(grid, name, title, axis, lines, flat, folded=not means[0].headline))
+                if means[0].headline:
+                    tables.append(_seeds(grid, name, title, axis, lines))
     return Section(
         grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (), (), grid.holes
     )
@@ -66,19 +68,30 @@ def _by_subset(grid: Grid) -> dict[str, dict[str, list[Mean]]]:
 
 
 def _lines(means: Sequence[Mean], axis: str) -> tuple[dict[str, Line], list[Mean]]:
-    """Means by line and place; and those that have no place on the axis."""
+    """Means by line and place; and those with as many examples that have no place on the axis."""
     lines: dict[str, Line] = {}
     flat = []
     for mean in means:
         place = mean.at(axis)
         if _is_number(place):
-            lines.setdefault(line_label(mean, without=axis), {})[float(place)] = mean
+            lines.setdefault(line_label(mean, axis), {})[float(place)] = mean
         else:
             flat.append(mean)
-    ordered = {label: dict(sorted(line.items())) for label, line in lines.items()}
-    for label in [label for label, line in ordered.items() if len(line) == 1 and len(lines) > 1]:
-        flat += ordered.pop(label).values()
-    return ordered, flat
+    for label in [label for label, line in lines.items() if len(line) == 1 and len(lines) > 1]:
+        flat += lines.pop(label).values()
+    drawn = [mean for line in lines.values() for mean in line.values()]
+    sizes = {mean.train_size for mean in drawn}
+    if axis != "train_size":
+        flat = [mean for mean in flat if mean.train_size in sizes]
+    shared = _shared(drawn) if len(lines) > 1 else ()
+    ordered = (dict(sorted(line.items())) for line in lines.values())
+    return {line_label(next(iter(line.values())), axis, *shared): line for line in ordered}, flat
+
+
+def _shared(means: Sequence[Mean]) -> list[str]:
+    """Axes on which all means have the same place, so that no label has to tell it."""
+    places = {name: {repr(mean.point.get(name)) for mean in means} for mean in means for name in extra_axes(mean)}
+    return [name for name, found in places.items() if len(found) == 1]
 
 
 def _figure(name: str, title: str, axis: str, lines: Mapping[str, Line], flat: Sequence[Mean], like: Mean) -> Lines:
@@ -129,7 +142,9 @@ def _table(
             )
         rows.append(tuple(cells))
     for mean in flat:
-        own = Cell(f"{line_label(mean, axis)} (no {axis_label(axis)})", line_label(mean, axis))
+        place = mean.at(axis)
+        told = f"{axis_label(axis)} = {place:,g}" if _is_number(place) else f"no {axis_label(axis)}"
+        own = Cell(f"{line_label(mean, axis)} ({told})", line_label(mean, axis))
         rows.append((own, score_cell(mean, grid, ends=True), *(empty_cell() for _ in places[1:])))
     heads = (Column("line", numeric=False), *(Column(f"{axis_label(axis)} = {place:,g}") for place in places))
     like = next(mean for line in lines.values() for mean in line.values())
@@ -162,14 +177,15 @@ def _facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line]) -> list
     )
     facts: list[Text] = []
     if own is not None:
-        facts += _range(grid, title, axis, own)
+        name = next(label for label, line in lines.items() if line is own)
+        facts += _range(grid, title, axis, name, own)
         for label, line in lines.items():
             if line is not own and (said := _against(title, axis, label, own, line)):
                 facts.append(said)
     return facts
 
 
-def _range(grid: Grid, title: str, axis: str, line: Line) -> list[Text]:
+def _range(grid: Grid, title: str, axis: str, name: str, line: Line) -> list[Text]:
     """Where a line is highest and lowest, and whether the intervals there lie apart."""
     known = {place: mean for place, mean in line.items() if mean.score is not None}
     if len(known) < 2:
@@ -178,7 +194,7 @@ def _range(grid: Grid, title: str, axis: str, line: Line) -> list[Text]:
     bottom = min(known, key=lambda place: known[place].score or 0.0)
     high, low = known[top], known[bottom]
     start: Text = (
-        f"{title}: {line_label(high, axis)} is highest at {axis_label(axis)} = {top:,g}, ", score_link(high, grid),
+        f"{title}: {name} is highest at {axis_label(axis)} = {top:,g}, ", score_link(high, grid),
         f", and lowest at {bottom:,g}, ", score_link(low, grid),
     )  # fmt: skip
     if high.ends is None or low.ends is None:

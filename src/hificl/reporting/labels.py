@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hificl.reporting import numbers
 from hificl.reporting.document import NOTHING, Cell, Column, Link, empty_cell, hole_cell
 from hificl.reporting.grid import Ends, Grid, Mean
-from hificl.reporting.names import method_label, metric_label, subset_label, task_label
+from hificl.reporting.names import method_label, metric_label, option_labels, subset_label, task_label
 
 SHOWN_ELSEWHERE = {
     "task",
@@ -63,14 +62,16 @@ def group_name(group: Group) -> str:
     return "_".join(str(part) for part in group if part)
 
 
-def line_label(mean: Mean, without: str | None = None, *, shots: bool = True) -> str:
-    """Name a line of a table: the method and its place on the axes that are not shown elsewhere."""
-    extra = [
-        f"{name} = {_value(value)}"
-        for name, value in mean.point.items()
-        if name not in SHOWN_ELSEWHERE | mean.where_names and name != without and value is not None
-    ]
+def line_label(mean: Mean, *without: str, shots: bool = True) -> str:
+    """Name a line of a table: the method and its place on the axes that are not shown elsewhere, nor ``without``."""
+    extra = option_labels({name: mean.point[name] for name in extra_axes(mean) if name not in without})
     return ", ".join([method_label(mean.variant, mean.shots if shots else 0, mean.control), *extra])
+
+
+def extra_axes(mean: Mean) -> list[str]:
+    """Return the axes that a mean has a place on and that are not shown elsewhere."""
+    hidden = SHOWN_ELSEWHERE | mean.where_names
+    return [name for name, value in mean.point.items() if name not in hidden and value is not None]
 
 
 def unit(mean: Mean) -> str:
@@ -164,7 +165,3 @@ def best_score(means: Iterable[Mean]) -> float | None:
 def columns(*names: str) -> tuple[Column, ...]:
     """Heads of columns of which only the first holds text."""
     return tuple(Column(name, numeric=position > 0) for position, name in enumerate(names))
-
-
-def _value(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

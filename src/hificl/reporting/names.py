@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 REFERENCE = "hificl"
 """The method that the others are compared with."""
 
@@ -75,6 +77,12 @@ _AXES = {
     "size": "training examples",
     "shots": "demonstrations in the prompt",
 }
+_OPTIONS: dict[str, dict[str, object]] = {
+    "not trained": {"steps": 0},
+    "no factors": {"factorize_key": False, "factorize_value": False},
+}
+"""Options that have a name of their own."""
+_SHORT = {"num_virtual_tokens": "n"}
 _MODELS = {
     "llava-interleave-7b": "LLaVA-Interleave-7B",
     "idefics2-8b-base": "Idefics2-8B-base",
@@ -110,6 +118,19 @@ def task_label(task: str) -> str:
 def axis_label(axis: str) -> str:
     """Name what a grid sweeps."""
     return _AXES.get(axis, axis.replace("_", " "))
+
+
+def option_labels(options: Mapping[str, object]) -> list[str]:
+    """Say what options are set to."""
+    rest, labels = dict(options), []
+    for words, settings in _OPTIONS.items():
+        if all(name in rest and rest[name] == value for name, value in settings.items()):
+            labels.append(words)
+            rest = {name: value for name, value in rest.items() if name not in settings}
+    for name, value in rest.items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        labels.append(f"{_SHORT.get(name, name)} = {shown}")
+    return labels
 
 
 def model_label(model: str) -> str:

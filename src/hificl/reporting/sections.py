@@ -54,13 +54,13 @@ def _of_grid(grid: Grid, floors: tuple[Reference, ...]) -> list[Section]:
     measures = [one for one in dict.fromkeys(one.measure for one in grid.measurements) if one in MEASURES]
     found = [MEASURES[measure](grid) for measure in measures]
     if grid.means:
-        axis = curves.swept_axis(grid)
+        axes = curves.swept_axes(grid)
         if grid.name == "hallucination" and hallucination.has_hallucination(grid):
             found.insert(0, hallucination.hallucination_section(grid))
         elif grid.name == screening.GRID:
             found.insert(0, screening.screening_section(grid))
-        elif axis is not None:
-            found.insert(0, curves.curve_section(grid, axis))
+        elif axes:
+            found.insert(0, curves.curve_section(grid, axes))
         else:
             found.insert(0, scores.score_section(grid, floors))
     if not found:
