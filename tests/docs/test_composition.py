@@ -6,13 +6,16 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
 from hificl.evaluation.scoring import BESIDE_AN_ADAPTER
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_tables_are_drawn_from_the_records() -> None:
-    place = importlib.util.spec_from_file_location("composition", ROOT / "scripts" / "composition.py")
+@pytest.mark.parametrize(("script", "section"), [("composition", "beside"), ("start_tables", "trained")])
+def test_the_tables_are_drawn_from_the_records(script: str, section: str) -> None:
+    place = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
     assert place is not None
     assert place.loader is not None
     drawn = importlib.util.module_from_spec(place)
@@ -20,9 +23,9 @@ def test_the_tables_are_drawn_from_the_records() -> None:
     place.loader.exec_module(drawn)
     page = drawn.PAGE.read_text(encoding="utf-8")
     sections = drawn.sections()
-    assert "beside" in sections
-    for section in sections.values():
-        assert section in page, "run python scripts/composition.py table"
+    assert section in sections
+    for drawn_section in sections.values():
+        assert drawn_section in page, f"run python scripts/{script}.py, of composition `table`"
 
 
 def test_the_warning_names_a_section_of_the_page() -> None:
