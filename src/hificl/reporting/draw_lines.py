@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from hificl.reporting.figures import Lines, Series
 from hificl.reporting.log_ticks import log_ticks
 from hificl.reporting.palette import MUTED, Look, looks
+
+LABEL_WIDTH = 20
+"""Letters of a label in one line: the lines that are labelled want room as well."""
 
 
 def draw_lines(axes: Any, figure: Lines) -> None:
@@ -63,10 +67,13 @@ def _direct_labels(axes: Any, figure: Lines, styles: Sequence[Look]) -> None:
     low, high = axes.get_ylim()
     scale = math.log if figure.log_y else float
     span = (scale(high) - scale(low)) or 1.0
+    line = 0.24 / (axes.figure.get_figheight() - 0.7)
+    labels = [fill(label, LABEL_WIDTH, break_long_words=False) for _, _, label, _ in ends]
     heights = _apart(
-        [(scale(value) - scale(low)) / span for _, value, _, _ in ends], 0.24 / (axes.figure.get_figheight() - 0.7)
+        [(scale(value) - scale(low)) / span for _, value, _, _ in ends],
+        [line * (1 + 0.8 * label.count("\n")) for label in labels],
     )
-    for (x, value, label, look), height in zip(ends, heights, strict=True):
+    for (x, value, _, look), label, height in zip(ends, labels, heights, strict=True):
         axes.annotate(
             label, xy=(x, value), xytext=(1.04, height), xycoords="data", textcoords="axes fraction", va="center",
             ha="left", annotation_clip=False, fontsize=10.5,
@@ -75,14 +82,18 @@ def _direct_labels(axes: Any, figure: Lines, styles: Sequence[Look]) -> None:
         )  # fmt: skip
 
 
-def _apart(places: Sequence[float], least: float) -> list[float]:
-    """Move places between 0 and 1 apart until neighbours are at least ``least`` from each other, in their order."""
+def _apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Move places between 0 and 1 apart until what has these sizes around them does not overlap, in their order.
+
+    Nothing ends above 1; below 0 there is room for more.
+    """
     order = sorted(range(len(places)), key=lambda position: (places[position], position))
     moved = [places[position] for position in order]
+    size = [sizes[position] for position in order]
     for _ in range(200):
-        moved = [min(max(place, 0.0), 1.0) for place in moved]
+        moved = [min(max(place, 0.0), 1.0 - one / 2) for place, one in zip(moved, size, strict=True)]
         for first, second in zip(range(len(moved)), range(1, len(moved)), strict=False):
-            missing = least - (moved[second] - moved[first])
+            missing = (size[first] + size[second]) / 2 - (moved[second] - moved[first])
             if missing > 1e-9:
                 moved[first] -= missing / 2
                 moved[second] += missing / 2
