@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from hificl.backbones import load_backbone
 from hificl.comparison import VARIANTS, find_variants
+from hificl.comparison.values import stored_values
 from hificl.errors import InputError
 from hificl.methods import METHODS
+from hificl.training.identity import peft_values
+from hificl.training.request import resolve
 
 
 def names(asked: str | list[str]) -> list[str]:
@@ -46,3 +50,15 @@ def test_a_variant_differs_from_its_method_and_from_the_others() -> None:
 def test_unknown_names(asked: str | list[str], said: str) -> None:
     with pytest.raises(InputError, match=said.replace("?", r"\?")):
         find_variants(asked)
+
+
+@pytest.mark.parametrize("recipe", ["paper", "robust"])
+def test_a_variant_of_a_recipe_is_that_recipe_whatever_a_search_chose(recipe: str) -> None:
+    """The embedded model has numbers of its own for training, and for easy-VQA stored values as well."""
+    backbone = load_backbone("embedded")
+    variant = VARIANTS[f"hificl_{recipe}"]
+    options = stored_values(backbone, "easy_vqa").options(variant, {})
+    found, wanted = (resolve(backbone, "hificl", *of) for of in (("default", options), (recipe, {})))
+    assert found.recipe == wanted.recipe
+    assert peft_values(found.config) == peft_values(wanted.config)
+    assert stored_values(backbone, "easy_vqa").options(VARIANTS["hificl_start"], {})["learning_rate"] == 0.005

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,10 @@ def test_the_dtype_of_a_tier_is_that_of_its_jobs() -> None:
     made = Grid("g", "t", "a", "q", {"embedded": half})
     assert [entry.job.dtype for entry in entries(made)] == ["bfloat16"]
     assert [entry.job.dtype for entry in entries(made, {"dtype": "float16"})] == ["float16"]
+    own = replace(half, cells=(replace(half.cells[0], dtype="float16"),))
+    made = Grid("g", "t", "a", "q", {"embedded": own})
+    assert [entry.job.dtype for entry in entries(made)] == ["float16"]
+    assert [entry.job.dtype for entry in entries(made, {"dtype": "float64"})] == ["float64"]
 
 
 def test_all_stands_for_every_method() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from hificl.errors import InputError
 from hificl.methods import METHODS
+from hificl.training.recipes import RECIPES
 
 ALL = "all"
 """Stands for every method, in-context learning with both retrievals where there are images to compare."""
@@ -36,10 +37,22 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the recipe or of the PEFT config; for icl ``retrieval``."""
 
+    searched: bool = True
+    """Whether what a search chose for the method holds for it too; a whole recipe says everything itself."""
+
     @property
     def is_plain(self) -> bool:
         """Whether it is the method itself."""
         return self.name == self.method
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    """The options that a recipe stands for: what it changes, and what a family of models would change."""
+    plain, own = asdict(RECIPES["default"]), asdict(RECIPES[name])
+    changed = {field: value for field, value in own.items() if value != plain[field]}
+    if name == "paper":  # it knows no families
+        return changed | {field: own[field] for field in ("learning_rate", "batch_size", "micro_batch_size", "epochs")}
+    return changed | dict(METHODS["hificl"].robust)
 
 
 _NAMED = (
@@ -60,6 +73,8 @@ _NAMED = (
     Variant(
         "hificl_start", "hificl", "a start from demonstrations", {"init": "demonstrations", "learn_score_offset": True}
     ),
+    Variant("hificl_paper", "hificl", "the recipe of the paper", _recipe("paper"), searched=False),
+    Variant("hificl_robust", "hificl", "the robust recipe", _recipe("robust"), searched=False),
     # The weights of the authors' logged run.
     Variant(
         "hificl_teacher", "hificl", "a model with demonstrations teaches", {"teacher": "mse", "answer_weight": 0.5}

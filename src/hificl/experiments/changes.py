@@ -59,6 +59,8 @@ class Changes:
             own["models"] = None
         if "seeds" in self.values:
             own["seeds"] = None
+        if "dtype" in self.values:
+            own["dtype"] = None
         if "task" in self.values:
             own["task_options"] = {}
         options = {name.removeprefix(OPTION): _listed(self.values[name]) for name in self.values if OPTION in name}

@@ -95,7 +95,7 @@ def _block_entries(block: Block, tier: Tier, changes: Changes) -> Iterator[Entry
             "query_size": block.query_size,
             "protocol": (protocol or DEFAULT_PROTOCOL) if benchmark else None,
             "prompt": block.prompt,
-            "dtype": tier.dtype,
+            "dtype": block.dtype or tier.dtype,
             "root": changes.root if benchmark else None,
             "measure_options": dict(block.measure_options),
         }

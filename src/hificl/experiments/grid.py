@@ -49,6 +49,9 @@ class Block:
     prompt: str | None = None
     """Prompt form; none: the default one."""
 
+    dtype: str | None = None
+    """Numbers of the models, in place of those of the tier."""
+
     options: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Axes over fields of the recipe or of the PEFT config; they hold for the methods that take them."""
 

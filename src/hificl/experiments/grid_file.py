@@ -165,5 +165,6 @@ _SPEED = {"script": _one(str), "sizes": _numbers, "decoders": _texts, "device": 
 _BLOCK: Mapping[str, Callable[[Any, str], Any]] = {
     "tasks": _texts, "variants": _texts, "measure": _one(str), "models": _texts, "seeds": seed_list,
     "train_size": _numbers, "query_size": _one(int), "shots": _numbers, "control": _texts_or_none,
-    "protocol": _texts, "prompt": _one(str), "options": _axes, "task_options": _axes, "measure_options": _one(dict),
+    "protocol": _texts, "prompt": _one(str), "dtype": _dtype, "options": _axes, "task_options": _axes,
+    "measure_options": _one(dict),
 }  # fmt: skip

@@ -39,6 +39,8 @@ _METHODS = {
     "hificl_offset": "HiFICL, learned offset",
     "hificl_official": "HiFICL, official mass",
     "hificl_start": "HiFICL from demonstrations",
+    "hificl_paper": "HiFICL, recipe of the paper",
+    "hificl_robust": "HiFICL, robust recipe",
     "hificl_teacher": "HiFICL with teacher",
     "hyper_icl": "Hyper-ICL",
     "stave": "STAVE",
