@@ -26,12 +26,33 @@ def test_a_curve_has_a_band_and_says_whether_its_ends_lie_apart(tmp_path: Path) 
     )
 
 
+def test_places_of_a_curve_are_held_to_its_default(tmp_path: Path) -> None:
+    """Seeds with equal scores have intervals without width, which lie apart whatever a test says."""
+    grid = fake_results.rank_grid()
+    for mean in grid.summary["means"]:
+        is_default = mean["point"]["r"] == 8
+        mean |= {"is_reference": is_default, "seed_ci95": [mean["score"]] * 2}
+        mean |= {"p_holm": None if is_default else 0.001 if mean["point"]["r"] == 1 else 0.9}
+    assert "lowest at 1, 70.0 [70.0, 70.0]; told apart from rank r = 8 (paired, Holm): 1." in said(
+        section_of(lambda: grid, tmp_path)
+    )[0]  # fmt: skip
+
+
+def test_without_tests_the_intervals_of_two_methods_are_compared(tmp_path: Path) -> None:
+    grid = fake_results.data_efficiency_grid()
+    for mean in grid.summary["means"]:
+        mean["p_holm"] = None
+    assert said(section_of(lambda: grid, tmp_path))[1] == (
+        "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlaps it at 100 "
+        "(training examples)."
+    )
+
+
 def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> None:
     section = section_of(fake_results.data_efficiency_grid, tmp_path)
     assert said(section)[1] == (
-        "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlaps it at "
-        "100 "
-        "(training examples)."
+        "Beside LoRA on easy-VQA, HiFICL is ahead at 300, behind at 50 and not told apart at 100 (training examples; "
+        "paired, Holm)."
     )
     figure = section.figures[0]
     assert isinstance(figure, Lines)

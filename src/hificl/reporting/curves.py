@@ -12,6 +12,7 @@ from hificl.reporting.labels import (
     best_score,
     columns,
     extra_axes,
+    is_different,
     line_label,
     score_cell,
     score_link,
@@ -197,6 +198,8 @@ def _range(grid: Grid, title: str, axis: str, name: str, line: Line) -> list[Tex
         f"{title}: {name} is highest at {axis_label(axis)} = {top:,g}, ", score_link(high, grid),
         f", and lowest at {bottom:,g}, ", score_link(low, grid),
     )  # fmt: skip
+    if (conclusion := _against_default(axis, known)) is not None:
+        return [(*start, f"; {conclusion}.")]
     if high.ends is None or low.ends is None:
         return [(*start, ".")]
     apart = high.ends[0] > low.ends[1]
@@ -210,12 +213,25 @@ def _range(grid: Grid, title: str, axis: str, name: str, line: Line) -> list[Tex
     ]
 
 
+def _against_default(axis: str, line: Line) -> str | None:
+    """Which places of a line are told apart from its default; None where the default is not one place among others."""
+    defaults = [place for place, mean in line.items() if mean.is_reference]
+    if len(defaults) != 1 or any(mean.p_holm is None for place, mean in line.items() if place != defaults[0]):
+        return None
+    apart = [place for place, mean in line.items() if is_different(mean)]
+    return (
+        f"told apart from {axis_label(axis)} = {defaults[0]:,g} (paired, Holm): {_places(apart) if apart else 'none'}"
+    )
+
+
 def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text | None:
     """At which places of the axis the interval of the own line lies above, or below, that of another."""
     both = [place for place in own if place in other and own[place].ends and other[place].ends]
     both = [place for place in both if own[place].score is not None and other[place].score is not None]
     if not both:
         return None
+    if all(own[place].is_reference and other[place].p_holm is not None for place in both):
+        return _tested(title, axis, label, {place: other[place] for place in both})
     ends = {place: (own[place].ends or (0.0, 0.0), other[place].ends or (0.0, 0.0)) for place in both}
     above = [place for place in both if ends[place][0][0] > ends[place][1][1]]
     below = [place for place in both if ends[place][0][1] < ends[place][1][0]]
@@ -230,6 +246,19 @@ def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text 
         if places
     ]
     return (f"Beside {label} on {title}, the interval of HiFICL ", *joined(list(parts)), f" ({axis_label(axis)}).")
+
+
+def _tested(title: str, axis: str, label: str, other: Line) -> Text:
+    """At which places of the axis a line is told apart from the reference at the same place."""
+    apart = {place: mean.difference or 0.0 for place, mean in other.items() if is_different(mean)}
+    ahead, behind = ([place for place in apart if sign * apart[place] < 0] for sign in (1, -1))
+    level = [place for place in other if place not in apart]
+    parts = [
+        (f"{words} {_places(places)}",)
+        for words, places in (("ahead at", ahead), ("behind at", behind), ("not told apart at", level))
+        if places
+    ]
+    return (f"Beside {label} on {title}, HiFICL is ", *joined(list(parts)), f" ({axis_label(axis)}; paired, Holm).")
 
 
 def _places(places: Sequence[float]) -> str:
