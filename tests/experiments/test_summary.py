@@ -154,6 +154,8 @@ def test_the_default_of_an_axis_is_the_reference(tmp_path: Path) -> None:
         grid(Block(("easy_vqa",), ("hificl",), options={"r": (2, 8)}), Block(("easy_vqa",), ("hificl",))), tmp_path
     )
     assert list(by_line(both)) == ["hificl, r = 2", "hificl, r = 8"]
+    assert by_line(both)["hificl, r = 8"]["also_at"] == [{"task": "easy_vqa", "variant": "hificl", "r": None}]
+    assert "also_at" not in lines["hificl, r = 8"]
 
 
 def test_options_that_all_share_do_not_cost_the_reference(tmp_path: Path) -> None:

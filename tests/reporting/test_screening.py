@@ -50,6 +50,18 @@ def test_a_candidate_without_a_task_is_named_and_not_ranked(tmp_path: Path) -> N
     assert [row[-1].text for row in section.tables[0].rows] == [""] * 5
 
 
+def test_a_cell_stands_at_every_point_that_leads_to_it(tmp_path: Path) -> None:
+    """What one candidate sets is the default on one of the tasks."""
+    grid = only_rung()
+    grid.add("easy_vqa", "hificl", [75.0])
+    for mean in grid.summary["means"]:
+        if mean["task"] == "flags" and mean["point"].get("learning_rate") == 0.6:
+            mean["also_at"] = [{"task": "flags", "variant": "hificl", "learning_rate": None}]
+    section = section_of(lambda: grid, tmp_path)
+    assert row_of(section.tables[0], "HiFICL")[1:3] == ["75.0 [73.5, 76.5]", "99.0 [97.5, 100.5]"]
+    assert "Not ranked, for a task is missing: HiFICL, learning_rate = 0.6." in said(section)[0]
+
+
 def test_equal_ranks_at_the_cut_go_on_together(tmp_path: Path) -> None:
     grid = only_rung()
     for kind in ("rows", "means"):

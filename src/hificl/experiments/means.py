@@ -74,8 +74,12 @@ def means_of(scored: Sequence[Scored]) -> list[dict[str, Any]]:
 def _table_means(members: Sequence[Scored]) -> list[dict[str, Any]]:
     reference = _reference(members)
     lines: dict[str, dict[int, Scored]] = {}
+    places: dict[str, list[Any]] = {}
     for one in members:
-        by_seed = lines.setdefault(REFERENCE if one.line == reference else one.line, {})
+        line = REFERENCE if one.line == reference else one.line
+        if one.common["point"] not in places.setdefault(line, []):
+            places[line].append(one.common["point"])
+        by_seed = lines.setdefault(line, {})
         known = by_seed.get(one.entry.seed)
         # Where several axes lead to one cell, the point that says most is told.
         if known is None or _told(one) > _told(known):
@@ -86,7 +90,7 @@ def _table_means(members: Sequence[Scored]) -> list[dict[str, Any]]:
     }
     queries = members[0].queries
     return [
-        _mean(row, lines[row["variant"]])
+        _mean(row, lines[row["variant"]], places[row["variant"]])
         for subset, ids in {"all": queries["ids"], **queries["subsets"]}.items()
         for row in score_differences(finished, subset, ids)
     ]
@@ -120,8 +124,9 @@ def _within_scale(ends: Sequence[float], scale: float) -> list[float]:
     return [min(max(end, 0.0), most) for end in ends]
 
 
-def _mean(row: Mapping[str, Any], by_seed: BySeed) -> dict[str, Any]:
+def _mean(row: Mapping[str, Any], by_seed: BySeed, places: Sequence[Any]) -> dict[str, Any]:
     one = next(iter(by_seed.values()))
+    also = [place for place in places if place != one.common["point"]]
     results, subset = one.record["results"], row["subset"]
     rest = {name: value for name, value in row.items() if name not in ("variant", "subset")}
     records = list(dict.fromkeys(each.common["record"] for each in by_seed.values()))
@@ -138,6 +143,7 @@ def _mean(row: Mapping[str, Any], by_seed: BySeed) -> dict[str, Any]:
         "reference": REFERENCE,
         "is_reference": row["variant"] == REFERENCE,
         **rest,
+        **({"also_at": also} if also else {}),
         "details": _mean_details([each.record["results"].get("details") for each in by_seed.values()]),
         "trainable_parameters": results["trainable_parameters"],
         "stored_parameters": results["stored_parameters"],

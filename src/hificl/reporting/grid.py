@@ -76,6 +76,9 @@ class Mean:
     where: str = ""
     """Options of the task and, where a grid has several, the model: means are compared within the same ones."""
 
+    also_at: tuple[Mapping[str, Any], ...] = ()
+    """Other points of the grid at which the same cells stand, for there an axis names what holds anyway."""
+
     where_names: frozenset[str] = frozenset()
     """Axes that ``where`` tells already."""
 

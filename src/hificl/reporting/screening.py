@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -79,7 +79,8 @@ def find_rung(title: str, means: Sequence[Mean]) -> Rung:
     """Order the candidates of a rung by their mean rank over the tasks and seeds that all of them have."""
     lines: dict[str, dict[str, Mean]] = {}
     for mean in means:
-        lines.setdefault(line_label(mean, RUNG), {})[mean.task] = mean
+        for point in (mean.point, *mean.also_at):
+            lines.setdefault(line_label(replace(mean, point=point), RUNG), {})[mean.task] = mean
     own = {label: line for label, line in lines.items() if next(iter(line.values())).method == REFERENCE}
     rivals = {label: line for label, line in lines.items() if next(iter(line.values())).method == RIVAL}
     tasks = {task for line in own.values() for task in line}
