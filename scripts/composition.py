@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from marked_sections import marked, rewrite
 from peft import get_peft_model
 from torch import Tensor
 
@@ -263,30 +264,27 @@ def _mean(places: list[Place]) -> str:
 
 
 def sections() -> dict[str, str]:
-    """Return what stands between the marks of docs/demonstrations.md."""
+    """Return what stands in docs/demonstrations.md, with its marks."""
+    return marked(MARKS, _tables())
+
+
+def _tables() -> dict[str, str]:
+    page = PAGE.read_text(encoding="utf-8")
     makers = {"beside": beside_table, "together": together_table, "opening": opening_table}
-    tables = {name: make() for name, make in makers.items() if MARKS[name][0] in PAGE.read_text(encoding="utf-8")}
-    return {name: f"{MARKS[name][0]}\n\n{table}\n\n{MARKS[name][1]}" for name, table in tables.items()}
+    return {name: make() for name, make in makers.items() if MARKS[name][0] in page}
 
 
 def main() -> None:
     """Measure, or rewrite the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "table"))
-    if parser.parse_args().what == "run":
-        for seed in SEEDS:
-            measure_beside(seed)
-            measure_opening(seed)
-            measure_together(seed)
+    if parser.parse_args().what == "table":
+        rewrite(PAGE, MARKS, _tables())
         return
-    text = PAGE.read_text(encoding="utf-8")
-    for name, section in sections().items():
-        begin, end = MARKS[name]
-        if (text.count(begin), text.count(end)) != (1, 1):
-            raise SystemExit(f"{PAGE}: {begin} and {end} must stand there once each.")
-        before, _, rest = text.partition(begin)
-        text = f"{before}{section}{rest.partition(end)[2]}"
-    PAGE.write_text(text, encoding="utf-8")
+    for seed in SEEDS:
+        measure_beside(seed)
+        measure_opening(seed)
+        measure_together(seed)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from marked_sections import marked, rewrite
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "demonstrations.md"
 SUMMARY = ROOT / "results" / "experiments" / "demonstrations.json"
@@ -31,8 +33,8 @@ def _table(heads: Sequence[object], rows: Mapping[str, Sequence[Mean]]) -> str:
 
 
 def _cell(mean: Mean) -> str:
-    """A score with its interval over seeds, which ends where the scale does."""
-    low, high = (min(100.0, max(0.0, end)) for end in mean["seed_ci95"])
+    """A score with its interval over seeds."""
+    low, high = mean["seed_ci95"]
     return f"{mean['score']:.1f} [{low:.1f}, {high:.1f}]"
 
 
@@ -65,23 +67,14 @@ def trained_table(means: Sequence[Mean]) -> str:
 
 
 def sections() -> dict[str, str]:
-    """Return what stands between the marks."""
+    """Return what stands in the page, with its marks."""
+    return marked(MARKS, _tables())
+
+
+def _tables() -> dict[str, str]:
     means = json.loads(SUMMARY.read_text(encoding="utf-8"))["means"]
-    tables = {"untrained": untrained_table(means), "trained": trained_table(means)}
-    return {name: f"{MARKS[name][0]}\n\n{table}\n\n{MARKS[name][1]}" for name, table in tables.items()}
-
-
-def main() -> None:
-    """Rewrite the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, section in sections().items():
-        begin, end = MARKS[name]
-        if (text.count(begin), text.count(end)) != (1, 1):
-            raise SystemExit(f"{PAGE}: {begin} and {end} must stand there once each.")
-        before, _, rest = text.partition(begin)
-        text = f"{before}{section}{rest.partition(end)[2]}"
-    PAGE.write_text(text, encoding="utf-8")
+    return {"untrained": untrained_table(means), "trained": trained_table(means)}
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(PAGE, MARKS, _tables())

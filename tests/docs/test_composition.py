@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("script", "section"), [("composition", "beside"), ("start_tables", "trained")])
-def test_the_tables_are_drawn_from_the_records(script: str, section: str) -> None:
+def test_the_tables_are_drawn_from_the_records(script: str, section: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")  # where a script looks for what it shares with others
     place = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
     assert place is not None
     assert place.loader is not None

@@ -63,10 +63,6 @@ def _lines(measurements: Sequence[Measurement]) -> dict[str, list[tuple[Measurem
     return {name: lines for name, lines in found.items() if lines}
 
 
-def _label(name: str) -> str:
-    return beside_label(name) if name == "other_demonstrations" else method_label(name)
-
-
 def _distance(line: Line, site: str, measure: str = "relative_l2", tokens: str = "shared") -> Line:
     found: Line = line[site][tokens][measure]
     return found
@@ -81,7 +77,7 @@ def _figure(grid: Grid, task: str, site: str, title: str, lines: Mapping[str, li
             bands.append((tuple(layers["mean"]), tuple(layers["low"]), tuple(layers["high"])))
         middle, low, high = band(bands)
         places = tuple(float(layer) for layer in range(1, len(middle) + 1))
-        series.append(Series(_label(name), places, middle, low, high, key=name))
+        series.append(Series(method_label(name), places, middle, low, high, key=name))
     told = "; ".join(
         f"{one.label}: " + ", ".join(f"{value:.2f}" for value in one.y if value is not None) for one in series
     )
@@ -95,7 +91,7 @@ def _figure(grid: Grid, task: str, site: str, title: str, lines: Mapping[str, li
 def _table(grid: Grid, task: str, title: str, lines: Mapping[str, list[tuple[Measurement, Line]]]) -> Table:
     rows = []
     for name, seeds in lines.items():
-        cells = [Cell(_label(name), _label(name), strong=name == "hificl")]
+        cells = [Cell(method_label(name), method_label(name), strong=name == "hificl")]
         for pick, digits in (
             (lambda line: _distance(line, "residual"), 3),
             (lambda line: _distance(line, "attention_output"), 3),
@@ -135,7 +131,7 @@ def _facts(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, L
             continue
         value, low, high = over_seeds([one["mean"] for _, one in found], found[0][1].get("ci95"))
         shown = numbers.with_interval(value, None if low is None or high is None else (low, high), 3, "+")
-        said: Text = (f"{_label(name)} (", link(shown, [one for one, _ in found], grid), ")")
+        said: Text = (f"{method_label(name)} (", link(shown, [one for one, _ in found], grid), ")")
         within = low is None or high is None or low <= 0 <= high
         (open_ if within else closer if value < 0 else farther).append(said)
     facts: list[Text] = []

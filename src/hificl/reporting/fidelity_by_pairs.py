@@ -11,7 +11,7 @@ from hificl.reporting.figures import Lines, Reference, Series
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.labels import columns
 from hificl.reporting.measured import SPREAD_NOTE, link, over_seeds, seeds_text
-from hificl.reporting.names import axis_label, method_label
+from hificl.reporting.names import REFERENCE, axis_label, method_label
 
 Seeds = Sequence[tuple[Measurement, Mapping[str, Any]]]
 """Measurements with the line of each that is shown."""
@@ -93,8 +93,7 @@ def size_fact(grid: Grid, title: str, sizes: Sizes) -> Text:
 
 def beside_label(name: str) -> str:
     """Name a line that a sweep is compared with."""
-    named = {"other_demonstrations": "other demonstrations (floor)", "hificl": f"{method_label(name)}, trained"}
-    return named.get(name) or method_label(name)
+    return f"{method_label(name)}, trained" if name == REFERENCE else method_label(name)
 
 
 def _label(pairs: int, rank: int | None) -> str:

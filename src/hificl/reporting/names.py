@@ -42,6 +42,7 @@ _METHODS = {
     "hificl_paper": "HiFICL, recipe of the paper",
     "hificl_robust": "HiFICL, robust recipe",
     "hificl_teacher": "HiFICL with teacher",
+    "other_demonstrations": "other demonstrations (floor)",
     "hyper_icl": "Hyper-ICL",
     "stave": "STAVE",
 }
