@@ -25,6 +25,13 @@ def test_labels_keep_their_order_and_do_not_touch() -> None:
     assert max(moved) < 0.99
 
 
+def test_a_long_label_takes_several_lines() -> None:
+    label = "HiFICL from demonstrations, not trained"
+    drawn = svg_bytes(Lines("a", "a", "a", "pairs", "score", (Series(label, (1.0, 2.0), (3.0, 4.0)),))).decode()
+    assert "HiFICL from" in drawn
+    assert label not in re.sub(r"<!--.*?-->", "", drawn, flags=re.DOTALL)
+
+
 def test_no_two_lines_of_a_figure_look_alike() -> None:
     found = looks(["hificl", "lora", "hificl", "mine", "yours", "zero_shot", "plain"])
     assert len(set(found)) == 7

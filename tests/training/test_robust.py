@@ -134,6 +134,22 @@ def test_the_trial_leaves_the_random_state(backbone: Backbone, examples: list[Ex
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def test_the_longest_text_is_rehearsed_once(
+    backbone: Backbone, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    monkeypatch.setattr(
+        importlib.import_module("hificl.context.start"), "rehearse", lambda _, text, query: lengths.append(text.length)
+    )
+    longer = [replace(one, question="what color? " * (1 + number)) for number, one in enumerate(shorter(examples))]
+    plan(backbone, longer, init_captures=3, **{**NO_HOLDOUT, "init_shots": 1})
+    shown = Fitting(backbone, longer, [], "exact_match", 0).draw(len(longer), "start")[:3]
+    assert lengths == [max(one.length for one in encode_demonstrations(backbone, shown, 1))]
+    lengths.clear()
+    plan(backbone, shorter(examples), **ROBUST)
+    assert len(lengths) == 1
+
+
 def test_only_what_is_compressed_has_to_be_compressible(
     backbone: Backbone, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
