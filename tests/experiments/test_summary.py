@@ -211,3 +211,12 @@ def test_cells_are_known_whatever_their_hash(tmp_path: Path) -> None:
     assert len(there) == 6
     fewer = entries_of(made, read_changes({"seeds": 2}))
     assert there - keys_of(fewer, jobs)
+
+
+def test_a_grid_may_gain_an_axis(tmp_path: Path) -> None:
+    first = Block(("easy_vqa",), ("hificl",), options={"steps": (100,), "r": (2,)})
+    before = entries_of(grid(first), read_changes({}))
+    told = summarise(grid(first), "embedded", before, planned(before, tmp_path), tmp_path)
+    wider = grid(first, Block(("easy_vqa",), ("hificl",), options={"steps": (200,), "r": (2,)}))
+    entries = entries_of(wider, read_changes({}))
+    assert cells_of(told) < keys_of(entries, planned(entries, tmp_path))

@@ -138,7 +138,10 @@ def _common(entry: Entry, one: Planned, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def cell_key(row: Mapping[str, Any]) -> str:
-    """Return where a cell stands in its grid, whatever its hash: other versions put another cell there."""
+    """Return where a cell stands in its grid, whatever its hash: other versions put another cell there.
+
+    A grid may gain axes; the key does not name them.
+    """
     named = {**row["task_options"], **row["options"]}
     options = " ".join(f"{name}={value}" for name, value in named.items())
     parts = [
@@ -146,7 +149,9 @@ def cell_key(row: Mapping[str, Any]) -> str:
         row.get("dtype"),
         row["task"],
         row["measure"],
-        row["line"],
+        row["variant"],
+        f"{row['shots']} shots" if row["shots"] else None,
+        row["control"],
         options,
         f"{row['train_size']} examples",
     ]
