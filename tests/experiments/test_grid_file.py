@@ -27,6 +27,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
     grid = read_grid(
         write(
             tmp_path,
+            "reference: lora\n"
             "embedded:\n"
             "  models: small\n"
             "  seeds: 3\n"
@@ -41,6 +42,7 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
     )
     assert (grid.name, grid.title, grid.question) == ("x", "T", "Is it so?")
     assert grid.command == "hificl run grids/x.yaml"
+    assert grid.reference == "lora"
     tier = grid.tiers["embedded"]
     assert (tier.models, tier.seeds, tier.cpus, tier.gpus) == (("small",), (0, 1, 2), 1, 0.5)
     assert tier.dtype == "bfloat16"
@@ -65,6 +67,8 @@ def test_a_grid_is_what_its_file_says(tmp_path: Path) -> None:
         (cells("{tasks: a, variants: b, train_size: [5, many]}"), "train_size holds 'many'"),
         (cells("{tasks: a, variants: b, options: [r]}"), "options is"),
         ("embedded:\n  models: a\n  speed:\n    - {scripts: a}\n", "unknown key 'scripts'; did you mean 'script'"),
+        ("reference: hifcl\n", r"x\.yaml: reference: unknown method 'hifcl'; did you mean 'hificl'\?"),
+        ("reference: 3\n", r"x\.yaml: reference: unknown method 3"),
         ("", "neither embedded nor real"),
         ("embedded: [\n", r"x\.yaml:\d+: invalid YAML"),
         ("embedded: 3\n", "expected names with values and found 3"),

@@ -220,3 +220,14 @@ def test_a_grid_may_gain_an_axis(tmp_path: Path) -> None:
     wider = grid(first, Block(("easy_vqa",), ("hificl",), options={"steps": (200,), "r": (2,)}))
     entries = entries_of(wider, read_changes({}))
     assert cells_of(told) < keys_of(entries, planned(entries, tmp_path))
+
+
+def test_a_grid_may_name_what_the_others_are_tested_against(tmp_path: Path) -> None:
+    made = replace(grid(Block(("easy_vqa",), ("lora", "icl", "hificl"))), reference="lora")
+    found = by_line(summary(made, tmp_path))
+    assert [name for name, mean in found.items() if mean["is_reference"]] == ["lora"]
+    assert {mean["reference"] for mean in found.values()} == {"lora"}
+    assert found["hificl"]["difference"] == pytest.approx(found["hificl"]["score"] - found["lora"]["score"])
+    assert found["lora"]["difference"] is None
+    named = grid_from_summary(summary(made, tmp_path), tmp_path / "grid.json", Evidence())
+    assert {mean.variant for mean in named.means if mean.is_reference} == {"lora"}

@@ -65,7 +65,8 @@ class FakeGrid:
         p_holm: float = 0.001, half: float = 1.5,
         point: Mapping[str, Any] | None = None, subset: str = "all", headline: bool = True,
         control: str | None = None, shots: int = 0, answers: Sequence[str] = (), details: Json | None = None,
-        train_size: int = 300, metric: str = "exact_match", scale: float = 100.0,
+        train_size: int = 300, metric: str = "exact_match", scale: float = 100.0, is_reference: bool | None = None,
+        trained: int | None = None,
     ) -> FakeGrid:  # fmt: skip
         place = {"task": task, "variant": variant, **(point or {})}
         common = {
@@ -87,7 +88,8 @@ class FakeGrid:
                     **common, "cell": name.split("/")[2], "measure": "score", "query_size": 5, "seed": seed,
                     "options": {},
                     "score": score, "score_ci95": [score - 2, score + 2], "items": 5, "details": details,
-                    "trainable_parameters": 18432 if variant.startswith("hificl") else 0, "stored_parameters": 0,
+                    "trainable_parameters": trained or (18432 if variant.startswith("hificl") else 0),
+                    "stored_parameters": 0,
                     "stored_bytes": 77408, "train_seconds": 29.5, "seconds_per_answer": 0.0038,
                     "peak_memory_bytes": 804_880_384, "record": name,
                 }
@@ -103,6 +105,7 @@ class FakeGrid:
                 "difference_ci95": None if reference or difference is None else [difference - 1, difference + 1],
                 "p_value": None if reference or difference is None else p_holm,
                 "p_holm": None if reference or difference is None else p_holm,
+                **({} if is_reference is None else {"is_reference": is_reference}),
                 "trainable_parameters": 18432, "stored_parameters": 18432, "records": records,
             }
         )  # fmt: skip

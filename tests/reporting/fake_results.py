@@ -151,6 +151,26 @@ def screening_grid() -> FakeGrid:
     return grid
 
 
+def confirmation_grid() -> FakeGrid:
+    """At 50 examples every target is met, at 300 none is; LoRA lacks its 16-shot rival at 300."""
+    grid = FakeGrid("recipe_confirmation", ("task", "variant", "train_size"))
+    for size, own, lora, difference in ((50, [80.0, 82.0], [74.0, 78.0], -5.0), (300, [85.0, 95.0], [90.0, 92.0], 1.0)):
+        point = {"train_size": size}
+        grid.add("easy_vqa", "hificl_robust", own, point=point, train_size=size, is_reference=True)
+        for variant, scores in (("lora", lora), ("hificl_paper", [70.0, 75.0])):
+            gap = difference if variant == "lora" else -8.0
+            grid.add(
+                "easy_vqa", variant, scores, point=point, train_size=size, difference=gap, is_reference=False,
+                trained=108_424 if size == 50 else 108_423,
+            )  # fmt: skip
+        for shots, scores in ((8, [70.0, 92.0]), (16, [80.0, 82.0] if size == 50 else [85.5, 80.0])):
+            at = {**point, "shots": shots}
+            grid.add(
+                "easy_vqa", "icl", scores, shots=shots, point=at, train_size=size, difference=-9.0, is_reference=False
+            )
+    return grid
+
+
 def real_mass_grid() -> FakeGrid:
     alpha = [[0.9, 0.5, 0.8], [0.7, 0.95, 0.6]]
     tables = {kind: {"mean": alpha} for kind in ("all", "image", "question")}

@@ -23,6 +23,7 @@ FIRST = {
 OTHERS = {
     "group_by_length": True, "gradient_checkpointing": True, "compile": True, "left_learning_rate": 0.1,
     "offset_learning_rate": 0.1, "average": 0.3,
+    "least_steps": 9,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hificl.errors import InputError
+from hificl.training import recipes
 from hificl.training.recipes import RECIPES, Recipe, resolve_recipe
 
 
@@ -33,6 +34,21 @@ def test_steps_round_up_and_override_epochs() -> None:
     assert Recipe(epochs=3).total_steps(7) == 6  # 21 visits in batches of 4
     assert Recipe(epochs=3, steps=17).total_steps(7) == 17
     assert Recipe(epochs=0.01).total_steps(7) == 1
+
+
+def test_few_examples_get_no_fewer_steps_than_the_least() -> None:
+    least = Recipe(epochs=3, batch_size=4, least_steps=10)
+    assert (least.total_steps(7), least.total_steps(40)) == (10, 30)
+    assert Recipe(steps=2, least_steps=10).total_steps(7) == 2
+    with pytest.raises(InputError, match="least_steps is -1"):
+        Recipe(least_steps=-1)
+
+
+def test_passes_that_somebody_names_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "RECIPES", {"long": Recipe(least_steps=300)})
+    assert resolve("long", family={"epochs": 16.0, "batch_size": 16}).total_steps(50) == 300
+    assert resolve("long", epochs=16.0, batch_size=16).total_steps(50) == 50
+    assert resolve("long", epochs=16.0, least_steps=70).total_steps(4) == 70
 
 
 def test_order_of_precedence() -> None:

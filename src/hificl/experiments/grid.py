@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hificl.comparison.differences import REFERENCE
 from hificl.experiments.job import SCORE
 
 EMBEDDED, REAL = "embedded", "real"
@@ -126,3 +127,6 @@ class Grid:
 
     command: str = ""
     """How it is run, as its opening comment says."""
+
+    reference: str = REFERENCE
+    """The variant that all others are tested against."""

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import yaml
 
 from hificl.backbones.dtypes import dtype_name
+from hificl.comparison.differences import REFERENCE
+from hificl.comparison.variants import VARIANTS
 from hificl.errors import InputError
 from hificl.experiments.grid import TIERS, Block, Grid, Speed, Tier
 
@@ -25,15 +27,16 @@ def read_grid(path: str | Path) -> Grid:
     """
     path = Path(path)
     content = _read_yaml(path)
-    words = _strict(content, ("title", "artefact", "question", *TIERS), str(path))
+    words = _strict(content, ("title", "artefact", "question", "reference", *TIERS), str(path))
     for name in ("title", "artefact", "question"):
         if not isinstance(words.get(name), str):
             raise InputError(f"{path}: {name} is {words.get(name)!r}; write a text that says it.")
+    reference = _reference(words.get("reference", REFERENCE), path)
     tiers = {name: _tier(words[name], f"{path}: {name}") for name in TIERS if name in words}
     if not tiers:
         raise InputError(f"{path}: there is neither {' nor '.join(TIERS)}, so nothing to run; add one.")
     texts = {name: " ".join(words[name].split()) for name in ("title", "artefact", "question")}
-    return Grid(path.stem, tiers=tiers, command=_command(path), **texts)
+    return Grid(path.stem, tiers=tiers, command=_command(path), reference=reference, **texts)
 
 
 def seed_list(value: Any, place: str) -> tuple[int, ...]:
@@ -69,6 +72,13 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a grid is a mapping with title, artefact, question and cells; see grids/main.yaml.")
     return content
+
+
+def _reference(value: Any, path: Path) -> str:
+    """The variant that others are tested against."""
+    if not isinstance(value, str) or value not in VARIANTS:
+        raise InputError(f"{path}: reference: unknown method {value!r}{nearest(str(value), VARIANTS)}")
+    return value
 
 
 def _command(path: Path) -> str:

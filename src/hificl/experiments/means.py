@@ -53,26 +53,29 @@ class Scored:
         job = self.entry.job
         return json.dumps([job.variant, self.facts["shots"], job.control, self.facts["asked"]], sort_keys=True)
 
-    @property
-    def may_be_reference(self) -> bool:
-        """Whether it is HiFICL itself, with whatever options."""
-        return self.entry.job.variant == REFERENCE and self.entry.job.control is None
+    def may_be(self, reference: str) -> bool:
+        """Whether it is that variant on the model itself, with whatever options."""
+        return self.entry.job.variant == reference and self.entry.job.control is None
 
 
-def means_of(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+def means_of(scored: Sequence[Scored], reference: str = REFERENCE) -> list[dict[str, Any]]:
     """Return one entry per line of a table and subset.
 
-    All lines of a table are tested against HiFICL there, with the options that all its HiFICL lines share and no
-    others, and their p values adjusted for the number of tests (Holm).
+    All lines of a table are tested against the reference there, with the options that all lines of that variant share
+    and no others, and their p values adjusted for the number of tests (Holm).
+
+    Args:
+        scored: Finished cells.
+        reference: A variant.
     """
     tables: dict[str, list[Scored]] = {}
     for one in scored:
         tables.setdefault(one.table, []).append(one)
-    return [mean for members in tables.values() for mean in _table_means(members)]
+    return [mean for members in tables.values() for mean in _table_means(members, reference)]
 
 
-def _table_means(members: Sequence[Scored]) -> list[dict[str, Any]]:
-    reference = _reference(members)
+def _table_means(members: Sequence[Scored], variant: str) -> list[dict[str, Any]]:
+    reference = _reference(members, variant)
     lines: dict[str, dict[int, Scored]] = {}
     places: dict[str, list[Any]] = {}
     for one in members:
@@ -90,15 +93,15 @@ def _table_means(members: Sequence[Scored]) -> list[dict[str, Any]]:
     }
     queries = members[0].queries
     return [
-        _mean(row, lines[row["variant"]], places[row["variant"]])
+        _mean(row, lines[row["variant"]], places[row["variant"]], variant)
         for subset, ids in {"all": queries["ids"], **queries["subsets"]}.items()
         for row in score_differences(finished, subset, ids)
     ]
 
 
-def _reference(members: Sequence[Scored]) -> str | None:
-    """The line of HiFICL with the options that all HiFICL lines of the table share; None where there is none."""
-    candidates = [one for one in members if one.may_be_reference]
+def _reference(members: Sequence[Scored], variant: str) -> str | None:
+    """The line of a variant with the options that all its lines in the table share; None where there is none."""
+    candidates = [one for one in members if one.may_be(variant)]
     if not candidates:
         return None
     first = candidates[0].facts["asked"]
@@ -124,7 +127,7 @@ def _within_scale(ends: Sequence[float], scale: float) -> list[float]:
     return [min(max(end, 0.0), most) for end in ends]
 
 
-def _mean(row: Mapping[str, Any], by_seed: BySeed, places: Sequence[Any]) -> dict[str, Any]:
+def _mean(row: Mapping[str, Any], by_seed: BySeed, places: Sequence[Any], reference: str) -> dict[str, Any]:
     one = next(iter(by_seed.values()))
     also = [place for place in places if place != one.common["point"]]
     results, subset = one.record["results"], row["subset"]
@@ -140,7 +143,7 @@ def _mean(row: Mapping[str, Any], by_seed: BySeed, places: Sequence[Any]) -> dic
         "headline": subset == one.facts["headline"],
         "metric": one.record["config"]["metric"],
         "scale": results["scale"],
-        "reference": REFERENCE,
+        "reference": reference,
         "is_reference": row["variant"] == REFERENCE,
         **rest,
         **({"also_at": also} if also else {}),

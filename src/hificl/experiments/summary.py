@@ -58,7 +58,7 @@ def summarise(
         "finished": len(entries) - len(found["failed"]) - len(found["missing"]),
         "axes": axes,
         "rows": found["rows"],
-        "means": means_of(scored),
+        "means": means_of(scored, grid.reference),
         **{name: found[name] for name in ("measurements", "failed", "missing")},
     }
 

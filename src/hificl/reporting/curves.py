@@ -14,6 +14,7 @@ from hificl.reporting.labels import (
     extra_axes,
     is_different,
     line_label,
+    reference_label,
     score_cell,
     score_link,
     seeds_cell,
@@ -130,9 +131,10 @@ def _table(
     best = {place: best_score(line[place] for line in lines.values() if place in line) for place in places}
     several = len(lines) > 1
     highest = best_score(mean for line in lines.values() for mean in line.values())
+    reference = reference_label(grid)
     rows = []
     for label, line in lines.items():
-        cells = [Cell(label, label, strong=label == "HiFICL" and several)]
+        cells = [Cell(label, label, strong=label == reference and several)]
         for place in places:
             mean = line.get(place)
             limit = best[place] if several else highest
@@ -151,7 +153,7 @@ def _table(
     like = next(mean for line in lines.values() for mean in line.values())
     note = (
         f"{unit(like)}: mean over the seeds with a 95 % interval, over seeds or, of a single run, over queries. "
-        "* differs from plain HiFICL on the same rows (paired, p < 0.05 after Holm). Bold: highest of "
+        f"* differs from {reference} on the same rows (paired, p < 0.05 after Holm). Bold: highest of "
         f"{'its column' if several else 'the line'}."
     )
     return Table(name, f"{title}: scores along {axis_label(axis)}", heads, tuple(rows), (note,), folded)
@@ -181,7 +183,7 @@ def _facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line]) -> list
         name = next(label for label, line in lines.items() if line is own)
         facts += _range(grid, title, axis, name, own)
         for label, line in lines.items():
-            if line is not own and (said := _against(title, axis, label, own, line)):
+            if line is not own and (said := _against(title, axis, name, label, own, line)):
                 facts.append(said)
     return facts
 
@@ -224,14 +226,14 @@ def _against_default(axis: str, line: Line) -> str | None:
     )
 
 
-def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text | None:
-    """At which places of the axis the interval of the own line lies above, or below, that of another."""
+def _against(title: str, axis: str, name: str, label: str, own: Line, other: Line) -> Text | None:
+    """At which places of the axis the interval of the own line, ``name``, lies above, or below, that of another."""
     both = [place for place in own if place in other and own[place].ends and other[place].ends]
     both = [place for place in both if own[place].score is not None and other[place].score is not None]
     if not both:
         return None
     if all(own[place].is_reference and other[place].p_holm is not None for place in both):
-        return _tested(title, axis, label, {place: other[place] for place in both})
+        return _tested(title, axis, name, label, {place: other[place] for place in both})
     ends = {place: (own[place].ends or (0.0, 0.0), other[place].ends or (0.0, 0.0)) for place in both}
     above = [place for place in both if ends[place][0][0] > ends[place][1][1]]
     below = [place for place in both if ends[place][0][1] < ends[place][1][0]]
@@ -245,10 +247,10 @@ def _against(title: str, axis: str, label: str, own: Line, other: Line) -> Text 
         )
         if places
     ]
-    return (f"Beside {label} on {title}, the interval of HiFICL ", *joined(list(parts)), f" ({axis_label(axis)}).")
+    return (f"Beside {label} on {title}, the interval of {name} ", *joined(list(parts)), f" ({axis_label(axis)}).")
 
 
-def _tested(title: str, axis: str, label: str, other: Line) -> Text:
+def _tested(title: str, axis: str, name: str, label: str, other: Line) -> Text:
     """At which places of the axis a line is told apart from the reference at the same place."""
     apart = {place: mean.difference or 0.0 for place, mean in other.items() if is_different(mean)}
     ahead, behind = ([place for place in apart if sign * apart[place] < 0] for sign in (1, -1))
@@ -258,7 +260,7 @@ def _tested(title: str, axis: str, label: str, other: Line) -> Text:
         for words, places in (("ahead at", ahead), ("behind at", behind), ("not told apart at", level))
         if places
     ]
-    return (f"Beside {label} on {title}, HiFICL is ", *joined(list(parts)), f" ({axis_label(axis)}; paired, Holm).")
+    return (f"Beside {label} on {title}, {name} is ", *joined(list(parts)), f" ({axis_label(axis)}; paired, Holm).")
 
 
 def _places(places: Sequence[float]) -> str:

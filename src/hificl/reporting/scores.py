@@ -19,6 +19,7 @@ from hificl.reporting.labels import (
     interval_cell,
     line_label,
     mean_target,
+    reference_label,
     score_cell,
     seeds_cell,
     spread_over,
@@ -31,8 +32,7 @@ from hificl.reporting.tally import tally_facts, tally_tables
 
 HOW_TO_READ = (
     "Score: mean over the seeds. Over seeds: 95 % t interval of that mean; over queries: 95 % bootstrap interval. "
-    "To HiFICL: paired over the same queries; * marks differences with p < 0.05 after Holm's correction for the number "
-    "of "
+    "Differences: paired over the same queries; * marks those with p < 0.05 after Holm's correction for the number of "
     "methods. Bold: highest of its column."
 )
 
@@ -96,13 +96,14 @@ def score_figure(
 def score_table(grid: Grid, group: Group, members: Sequence[Mean], title: str, *, folded: bool) -> Table:
     """Tabulate a group: scores, both intervals, differences and the seeds; columns that no one fills are left out."""
     digits, best = numbers.score_digits(members[0].scale), best_score(members)
+    reference = reference_label(grid)
     heads = [
         "method",
         f"score, {unit(members[0])}",
         "over seeds",
         "over queries",
-        "to HiFICL",
-        "to HiFICL, over seeds",
+        f"to {reference}",
+        f"to {reference}, over seeds",
         "p (Holm)",
         "each seed",
     ]

@@ -14,6 +14,7 @@ from hificl.reporting import (
     real_mass,
     scores,
     screening,
+    targets,
     training_cost,
 )
 from hificl.reporting.beside import beside_section
@@ -59,6 +60,8 @@ def _of_grid(grid: Grid, floors: tuple[Reference, ...]) -> list[Section]:
             found.insert(0, hallucination.hallucination_section(grid))
         elif grid.name == screening.GRID:
             found.insert(0, screening.screening_section(grid))
+        elif grid.name == targets.GRID:
+            found.insert(0, targets.targets_section(grid, axes))
         elif axes:
             found.insert(0, curves.curve_section(grid, axes))
         else:

@@ -32,6 +32,7 @@ ADDED = (
     "left_learning_rate",
     "offset_learning_rate",
     "average",
+    "least_steps",
 )
 """Fields of the recipe that no run had at first. With its default value such a field changes nothing, and is left out:
 a run from before is the same run."""

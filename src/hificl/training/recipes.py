@@ -69,6 +69,10 @@ class Recipe:
     steps: int | None = None
     """Optimiser steps; overrides ``epochs``. 0 leaves an adapter as it starts, where it starts from demonstrations."""
 
+    least_steps: int = 0
+    """Optimiser steps that a training has at least, where ``steps`` does not say how many: with few examples the passes
+    of ``epochs`` would be few steps, too few to learn anything from them."""
+
     order_seed: int | None = None
     """Seed of the order of the examples; None takes the run's seed."""
 
@@ -145,6 +149,7 @@ class Recipe:
             )
         self._check("epochs", self.epochs is None or self.epochs > 0, "above 0")
         self._check("steps", self.steps is None or self.steps >= 0, "at least 0")
+        self._check("least_steps", self.least_steps >= 0, "at least 0")
         self._check_losses()
         if self.batch_size % self.micro_batch_size:
             raise InputError(
@@ -193,7 +198,7 @@ class Recipe:
         """Return the number of optimiser steps for so many training examples."""
         if self.steps is not None:
             return self.steps
-        return max(1, math.ceil(self.epochs_for(examples) * examples / self.batch_size))
+        return max(1, self.least_steps, math.ceil(self.epochs_for(examples) * examples / self.batch_size))
 
     def epochs_for(self, examples: int) -> float:
         """Return the number of passes over so many examples."""
@@ -223,6 +228,7 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     """Return a recipe with the method's values, the family's defaults and the overrides on top, in that order.
 
     ``paper`` ignores the family's defaults. Keys of ``family_defaults`` that are no recipe field belong to the method.
+    A number of passes among the overrides stands as it is, whatever the recipe's least steps.
     A fitted method holds out ``FITTED_HOLDOUT`` unless something says otherwise.
 
     Raises:
@@ -236,6 +242,8 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     if name != "paper":
         chosen.update({key: value for key, value in family_defaults.items() if key in known})
     chosen.update(overrides)
+    if "epochs" in overrides:  # who names the passes gets as many
+        chosen.setdefault("least_steps", 0)
     for key, value in chosen.items():
         _check_type(key, value, known[key])
     return replace(RECIPES[name], **chosen)
