@@ -17,13 +17,18 @@ FOLDER = Path(__file__).parents[2] / "grids"
 GRIDS = sorted(FOLDER.glob("*.yaml"))
 
 BUDGET_HOURS = 12.0
-"""Of two cores, for all grids of the embedded tier."""
+"""Of two cores, for all grids of the embedded tier but those about the recipe."""
+
+RECIPE_BUDGET_HOURS = 15.0
+"""Of two cores, for those."""
+
+FIVE_SEEDS = ("main", "recipe_confirmation")
 
 
 def test_all_experiments_are_there() -> None:
     assert {file.stem for file in GRIDS} == {
         "main", "ablation", "rank", "pairs", "data_efficiency", "training_cost", "inference_cost", "hallucination",
-        "fidelity", "real_mass", "demonstrations", "recipe_screening",
+        "fidelity", "real_mass", "demonstrations", "recipe_screening", "recipe_confirmation",
     }  # fmt: skip
 
 
@@ -40,7 +45,7 @@ def test_every_cell_of_a_grid_can_be_asked_for(file: Path, tier: str) -> None:
         assert (task.origin == "root") == (tier == "real")
         assert entry.job.protocol is None or entry.job.protocol in task.protocols
     if tier == "embedded":
-        assert len({entry.seed for entry in found}) == (5 if file.stem == "main" else 3)
+        assert len({entry.seed for entry in found}) == (5 if file.stem in FIVE_SEEDS else 3)
 
 
 def test_what_takes_the_measure_of_scores_is_shared_with_the_main_grid() -> None:
@@ -49,8 +54,10 @@ def test_what_takes_the_measure_of_scores_is_shared_with_the_main_grid() -> None
     assert shared < main
 
 
-def test_all_grids_fit_their_budget() -> None:
-    found = plan_grids(GRIDS, workers=2)
+@pytest.mark.parametrize(("about_the_recipe", "hours"), [(False, BUDGET_HOURS), (True, RECIPE_BUDGET_HOURS)])
+def test_all_grids_fit_their_budget(about_the_recipe: bool, hours: float) -> None:
+    grids = [file for file in GRIDS if file.stem.startswith("recipe_") == about_the_recipe]
+    found = plan_grids(grids, workers=2)
     assert [grid["grid"] for grid in found["grids"] if grid["unknown"]] == []
-    assert 0 < found["hours"] <= BUDGET_HOURS
+    assert 0 < found["hours"] <= hours
     assert not [one for grid in found["grids"] for one in grid["cells"] if one["error"]]

@@ -97,17 +97,21 @@ def test_seconds_grow_with_examples_queries_and_shots(tmp_path: Path) -> None:
         "lora": {"fit": 0.5, "answer": 0.02, "shots": 0},
         "measures": {"fidelity": 30.0},
     }
-    write_json(tmp_path / "s.json", {"m": {"t": variants}})
+    write_json(tmp_path / "s.json", {"m": {"t": variants}, "embedded": {"t": variants}})
     known = Estimates(tmp_path / "s.json")
 
     def seconds(variant: str, **options: object) -> float | None:
         return known.seconds(Job("m", "t", variant, **options), 100, 200)  # type: ignore[arg-type]
 
-    assert seconds("lora") == pytest.approx(2 + 0.5 * 100 + 0.02 * 200)
+    # Twelve passes over 100 examples in batches of 4; on the embedded model 16 of them in batches of 16.
+    assert seconds("lora") == pytest.approx(2 + 0.5 * 300 + 0.02 * 200)
+    assert known.seconds(Job("embedded", "t", "lora"), 100, 200) == pytest.approx(2 + 0.5 * 100 + 0.02 * 200)
+    assert seconds("lora", options={"batch_size": 8, "epochs": 4.0}) == pytest.approx(2 + 0.5 * 50 * 2 + 0.02 * 200)
+    assert seconds("lora", options={"batch_size": -1}) == pytest.approx(2 + 0.02 * 200)
     assert seconds("dora") == seconds("lora")
     assert seconds("lora", options={"steps": 10}) == pytest.approx(2 + 0.5 * 10 + 0.02 * 200)
     assert seconds("icl", shots=8) == pytest.approx(2 + (0.01 + 0.04 * 2) * 200)
-    assert seconds("lora", measure="fidelity") == pytest.approx(2 + 50 + 30)
+    assert seconds("lora", measure="fidelity") == pytest.approx(2 + 150 + 30)
     assert (seconds("mimic"), seconds("lora", measure="real_mass")) == (None, None)
     assert known.seconds(Job("other", "t", "lora"), 100, 200) is None
     assert known.seconds(Job("m", "t", "lora"), None, 200) is None
@@ -121,8 +125,8 @@ def test_seconds_are_medians_over_the_seeds(tmp_path: Path) -> None:
         }
         for seconds, control in ((30.0, None), (60.0, None), (900.0, None), (1.0, "random_lm"))
     ]  # fmt: skip
-    summary = {"rows": rows, "train_size": 30}
-    assert measured_seconds(summary) == {"lora": {"fit": 2.0, "answer": 0.25, "shots": 0}}
+    summary = {"rows": [{**row, "options": {"steps": 30}} for row in rows], "train_size": 7}
+    assert measured_seconds(summary, "m") == {"lora": {"fit": 2.0, "answer": 0.25, "shots": 0}}
     file = tmp_path / "s.json"
     write_json(file, {"m": {"t": {"measures": {"x": 1.0}}}})
     store_seconds(summary, "m", "t", file)

@@ -9,10 +9,13 @@ from statistics import median
 from typing import Any
 
 from hificl import records
+from hificl.backbones import BACKBONES
 from hificl.comparison.variants import VARIANTS
+from hificl.errors import InputError
 from hificl.experiments.job import SCORE, Job
 from hificl.experiments.needs import sizes_of
 from hificl.experiments.schedule import Step
+from hificl.training.recipes import recipe_fields, resolve_recipe
 
 SECONDS = Path(__file__).with_name("seconds.json")
 
@@ -24,7 +27,7 @@ class Estimates:
     """What is known about seconds.
 
     Args:
-        file: Seconds by model, task and variant: ``fit``, for one support example with the default recipe, and
+        file: Seconds by model, task and variant: ``fit``, for one optimiser step of the model's default recipe, and
             ``answer``, for one query; ``shots`` says with how many demonstrations. Measures have ``measure`` by name.
     """
 
@@ -42,8 +45,7 @@ class Estimates:
         one = known.get(job.variant) or known.get(VARIANTS[job.variant].method)
         if one is None or train_size is None or query_size is None:
             return None
-        # The default recipe of the embedded model takes one step for each example: 16 passes in batches of 16.
-        fit = one["fit"] * job.options.get("steps", train_size)
+        fit = one["fit"] and one["fit"] * _steps(job.model, job.variant, job.options, train_size)
         if job.measure != SCORE:
             extra = known.get("measures", {}).get(job.measure)
             return None if extra is None else FIXED + fit + extra
@@ -52,6 +54,18 @@ class Estimates:
             bare = known["zero_shot"]["answer"]
             answer = bare + (answer - bare) * job.shots / one["shots"]
         return FIXED + fit + answer * query_size
+
+
+def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size: int) -> float:
+    """Optimiser steps of a training, counted in steps of the default recipe, whose batches may be of another size."""
+    variant, family = VARIANTS[variant_name], BACKBONES.get(model)
+    defaults = {} if family is None else family.training_defaults.get(variant.method, {})
+    asked = {name: value for name, value in {**variant.options, **options}.items() if name in recipe_fields()}
+    try:
+        own, plain = (resolve_recipe("default", variant.method, defaults, values) for values in (asked, {}))
+    except InputError:  # a cell that will say so itself
+        return 0.0
+    return own.total_steps(train_size) * own.batch_size / plain.batch_size
 
 
 class Remaining:
@@ -85,8 +99,8 @@ class Remaining:
         return (self._all - self._done) * (time.monotonic() - self._started) / self._done
 
 
-def measured_seconds(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the seconds by variant in the rows of a grid or a comparison: medians over the seeds, without controls."""
+def measured_seconds(summary: Mapping[str, Any], model: str) -> dict[str, dict[str, float]]:
+    """Return the seconds by variant in the rows of a grid or a comparison: medians over them, without controls."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in summary["rows"]:
         if row["subset"] == "all" and row["control"] is None and row["score"] is not None:
@@ -95,7 +109,9 @@ def measured_seconds(summary: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         name: {
             "fit": round(
                 median(
-                    (row["train_seconds"] or 0.0) / (row.get("train_size") or summary["train_size"]) for row in rows
+                    (row["train_seconds"] or 0.0)
+                    / (_steps(model, name, row.get("options", {}), row.get("train_size") or summary["train_size"]) or 1.0)
+                    for row in rows
                 ),
                 5,
             ),
@@ -111,5 +127,5 @@ def store_seconds(summary: Mapping[str, Any], model: str, task: str, file: str |
     path = Path(file)
     content = records.read_json(path) if path.is_file() else {}
     kept = content.setdefault(model, {}).get(task, {})
-    content[model][task] = {**kept, **measured_seconds(summary)}
+    content[model][task] = {**kept, **measured_seconds(summary, model)}
     records.write_json(path, content)
