@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hificl.reporting.document import plain_text
 from hificl.reporting.figures import Heat, Lines
 from hificl.reporting.found import find_results
 from hificl.reporting.sections import all_sections
@@ -42,7 +43,7 @@ def test_without_tests_the_intervals_of_two_methods_are_compared(tmp_path: Path)
     grid = fake_results.data_efficiency_grid()
     for mean in grid.summary["means"]:
         mean["p_holm"] = None
-    assert said(section_of(lambda: grid, tmp_path))[1] == (
+    assert said(section_of(lambda: grid, tmp_path))[2] == (
         "Beside LoRA on easy-VQA, the interval of HiFICL lies above it at 300, below it at 50 and overlaps it at 100 "
         "(training examples)."
     )
@@ -50,7 +51,8 @@ def test_without_tests_the_intervals_of_two_methods_are_compared(tmp_path: Path)
 
 def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> None:
     section = section_of(fake_results.data_efficiency_grid, tmp_path)
-    assert said(section)[1] == (
+    assert said(section)[1] == "easy-VQA, beside the axis: 8-shot ICL 72.0 [70.5, 73.5]."
+    assert said(section)[2] == (
         "Beside LoRA on easy-VQA, HiFICL is ahead at 300, behind at 50 and not told apart at 100 (training examples; "
         "paired, Holm)."
     )
@@ -58,7 +60,23 @@ def test_curves_of_two_methods_are_compared_place_by_place(tmp_path: Path) -> No
     assert isinstance(figure, Lines)
     assert [(one.value, one.label) for one in figure.references] == [(72.0, "8-shot ICL")]
     assert figure.series[1].y[-1] is None
-    assert row_of(section.tables[0], "LoRA")[-1] == "missing"
+    assert row_of(section.tables[0], "LoRA")[-2:] == ["missing", "\N{EN DASH}"]
+    assert row_of(section.tables[0], "8-shot ICL")[-2:] == ["\N{EN DASH}", "72.0 [70.5, 73.5]*"]
+
+
+def test_who_is_ahead_on_other_questions_is_said_at_the_head(tmp_path: Path) -> None:
+    grid = fake_results.data_efficiency_grid()
+    for size in (50, 100):
+        for variant, score, gap in (("hificl", 60.0, None), ("lora", 70.0, 10.0), ("live", 50.0, -10.0)):
+            grid.add(
+                "easy_vqa", variant, [score, score], point={"train_size": size}, train_size=size, difference=gap,
+                subset="open", headline=False,
+            )  # fmt: skip
+    section = section_of(grid, tmp_path)
+    lost = "Beside LoRA on easy-VQA, open questions, HiFICL is behind at 50, 100 (training examples; paired, Holm)."
+    assert lost in said(section)
+    assert lost in [plain_text(fact) for fact in section.short]
+    assert not any("LIVE" in fact for fact in said(section))
 
 
 def test_a_grid_of_two_axes_has_a_figure_for_each(tmp_path: Path) -> None:
@@ -75,14 +93,16 @@ def test_a_grid_of_two_axes_has_a_figure_for_each(tmp_path: Path) -> None:
     assert [(one.label, one.x) for one in by_size.series] == [("HiFICL", (50.0, 300.0)), ("LoRA", (50.0, 300.0))]
     assert [one.label for one in by_size.references] == ["8-shot ICL"]
     last = next(table for table in section.tables if "along training examples" in table.title)
-    assert last.rows[-1][0].text == "8-shot ICL (training examples = 300)"
-    assert "HiFICL is highest at training examples = 300" in said(section)[1]
+    # It has its place on this axis, if only one.
+    assert [cell.text for cell in last.rows[-1]] == ["8-shot ICL", "\N{EN DASH}", "84.5 [83.0, 86.0]"]
+    assert any("HiFICL is highest at training examples = 300" in fact for fact in said(section))
+    assert by_size.title == "easy-VQA, along training examples"
 
 
 def test_hallucination_is_ordered_by_invented_objects(tmp_path: Path) -> None:
     section = section_of(fake_results.hallucination_grid, tmp_path)
     assert [row[0].text for row in section.tables[0].rows] == ["HiFICL", "LoRA"]
-    assert row_of(section.tables[0], "LoRA")[2:] == ["3.5 [3.5, 3.5]", "4.5", "45.7"]
+    assert row_of(section.tables[0], "LoRA")[2:] == ["3.5 (3.5\N{EN DASH}3.5)", "4.5", "45.7"]
 
 
 def test_fidelity_says_who_is_closer_than_nothing(tmp_path: Path) -> None:
@@ -117,8 +137,19 @@ def test_real_mass_is_a_map_and_lines_by_token_type(tmp_path: Path) -> None:
     section = section_of(fake_results.real_mass_grid, tmp_path)
     heat = section.figures[0]
     assert isinstance(heat, Heat)
-    assert heat.values == ((0.9, 0.5, 0.8), (0.7, 0.95, 0.6))
+    assert heat.values == (pytest.approx((90.0, 50.0, 80.0)), pytest.approx((70.0, 95.0, 60.0)))
+    assert heat.ends == (0.0, 100.0)
     assert "least in layer 1, head 2 (50.0 %), most in layer 2, head 2 (95.0 %)" in said(section)[0]
+    assert [plain_text(fact) for fact in section.short] == [
+        "easy-VQA, attention that stays on real tokens on average: HiFICL 74.2 %."
+    ]
+
+
+def test_line_ends_in_tokens_can_be_seen(tmp_path: Path) -> None:
+    grid = fake_results.real_mass_grid()
+    grid.summary["measurements"][0]["results"]["pairs"][0]["says"] = [["\n", 9.0], ["a\\n", 1.0]]
+    row = section_of(grid, tmp_path).tables[0].rows[0]
+    assert row[-1].text == r"“\n” 9.0, “a\\n” 1.0"
 
 
 def test_costs_are_ratios_to_hificl(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_candidates_are_ranked_on_what_all_of_them_have(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert first.rows[-1][0].text == "LoRA"
     # Two ranks of 1.5, one of 1 and one of 2 for each task.
-    assert [(row[-2].text, row[-1].text) for row in second.rows] == [("1.2", "better"), ("1.8", "other")]
+    assert [(row[-2].text, row[-1].text) for row in second.rows] == [("1.2", "yes"), ("1.8", "no")]
 
 
 def test_what_is_found_is_said(tmp_path: Path) -> None:
@@ -67,5 +67,15 @@ def test_equal_ranks_at_the_cut_go_on_together(tmp_path: Path) -> None:
     for kind in ("rows", "means"):
         grid.summary[kind] = [one for one in grid.summary[kind] if one["point"]["learning_rate"] != 0.6]
     table = section_of(lambda: grid, tmp_path).tables[0]
-    assert [row[-1].text for row in table.rows] == ["better"] * 4 + ["other"]
+    assert [row[-1].text for row in table.rows] == ["yes"] * 4 + ["no"]
     assert row_of(table, "HiFICL, learning_rate = 0.3")[-2] == "3.0"
+
+
+def test_the_same_score_with_other_last_bits_is_no_higher_one(tmp_path: Path) -> None:
+    grid = FakeGrid("recipe_screening", ("task", "variant", "learning_rate"))
+    for rate, score in ((0.1, 9.206349206349207), (0.2, 9.206349206349206), (0.3, 8.0)):
+        grid.add("flags", "hificl", [score], point={"learning_rate": rate})
+    grid.add("flags", "lora", [9.206349206349206])
+    section = section_of(grid, tmp_path)
+    assert "0 of 3 candidates have more" in said(section)[1]
+    assert [row[-2].text for row in section.tables[0].rows[:3]] == ["1.5", "1.5", "3.0"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hificl.errors import InputError
-from hificl.reporting.document import plain_text
+from hificl.reporting.document import joined, plain_text
 from hificl.reporting.figures import Dots
 from hificl.reporting.found import Found, find_results
 from hificl.reporting.sections import all_sections
@@ -31,7 +31,7 @@ def test_three_records_in_a_table(tmp_path: Path) -> None:
     section = section_of(three, tmp_path)
     table = section.tables[0]
     assert [column.name for column in table.columns] == [
-        "method", "score, exact match, %", "over seeds", "over queries", "to HiFICL", "p (Holm)", "each seed",
+        "method", "score, exact match, %", "over seeds", "over queries", "minus HiFICL", "p (Holm)", "each seed",
     ]  # fmt: skip
     assert [row[0].text for row in table.rows] == ["LoRA", "HiFICL", "M2IV"]
     assert row_of(table, "LoRA") == [
@@ -55,7 +55,8 @@ def test_sentences_say_who_is_ahead_and_what_cannot_be_told_apart(tmp_path: Path
         "of the 3 methods is LoRA, 95.0 [93.5, 96.5].",
         "HiFICL is ahead of no other method here beyond chance.",
         "HiFICL does not win here: ahead of it is LoRA by 4.0 [3.0, 5.0].",
-        "After correction it cannot be told apart from M2IV (−3.0 [−4.0, −2.0]).",
+        "After correction HiFICL cannot be told apart from these (in brackets their score minus its own): M2IV (−3.0 "
+        "[−4.0, −2.0]).",
     ]
 
 
@@ -68,7 +69,7 @@ def test_a_task_that_is_judged_by_a_part_of_its_queries_says_so(tmp_path: Path) 
             )
         return grid
 
-    told = "No method is ahead of it on any of the 3 tasks beyond chance, judging easy-VQA by its open questions."
+    told = "No method is ahead of HiFICL on any of the 3 tasks beyond chance, judging easy-VQA by its open questions."
     assert told in [plain_text(fact) for fact in section_of(made, tmp_path).short]
 
 
@@ -77,13 +78,13 @@ def test_an_interval_with_zero_is_no_difference_whatever_p_says(tmp_path: Path) 
         FakeGrid("main").add("easy_vqa", "hificl", [90.0]).add("easy_vqa", "lora", [90.5], difference=0.5, p_holm=0.01)
     )
     facts = said(section_of(grid, tmp_path))
-    assert facts[-1] == "After correction it cannot be told apart from LoRA (+0.5 [−0.5, 1.5])."
+    assert facts[-1].endswith("(in brackets their score minus its own): LoRA (+0.5 [−0.5, 1.5]).")
 
 
 def test_the_random_language_model_is_a_control_and_no_rival(tmp_path: Path) -> None:
     facts = said(section_of(main_grid, tmp_path))
     control = next(fact for fact in facts if fact.startswith("Control on easy-VQA"))
-    assert "HiFICL reaches 22.0 [20.5, 23.5], against 91.0 [89.5, 92.5] on the trained one" in control
+    assert "HiFICL reaches 22.0 [20.5, 23.5] (91.0 [89.5, 92.5] on the trained one). So much these" in control
     assert not any("random" in fact for fact in facts if not fact.startswith("Control"))
     tally = table_named(section_of(main_grid, tmp_path), "tally")
     assert [[cell.text for cell in row] for row in tally.rows] == [
@@ -91,6 +92,30 @@ def test_the_random_language_model_is_a_control_and_no_rival(tmp_path: Path) -> 
         ["MimIC", "0", "2", "0"],
         ["zero-shot", "2", "0", "0"],
     ]
+
+
+def test_every_control_is_held_to_its_own_method(tmp_path: Path) -> None:
+    grid = main_grid()
+    grid.add("easy_vqa", "lora", [70.0, 72.0], control="random_lm", difference=-20.0, point={"control": "random_lm"})
+    controls = [fact for fact in said(section_of(grid, tmp_path)) if fact.startswith("Control on easy-VQA")]
+    assert len(controls) == 1
+    lora, own = "LoRA reaches 71.0 [69.5, 72.5] (95.0", "HiFICL reaches 22.0 [20.5, 23.5] (91.0"
+    assert controls[0].index(lora) < controls[0].index(own)
+    assert controls[0].endswith("The highest is what these image features give without a trained language model.")
+
+
+def test_a_difference_that_the_seeds_do_not_show_says_so(tmp_path: Path) -> None:
+    grid = three()
+    grid.summary["means"][1] |= {"difference_seed_ci95": [-1.0, 9.0]}
+    facts = said(section_of(grid, tmp_path))
+    doubt = "LoRA by 4.0 [3.0, 5.0] (over queries; over seeds the interval [−1.0, 9.0] holds 0)"
+    assert any(doubt in fact for fact in facts)
+
+
+def test_names_with_commas_are_told_apart_by_semicolons() -> None:
+    plain = [("LoRA",), ("MimIC",), ("LIVE",)]
+    assert plain_text(joined(plain)) == "LoRA, MimIC and LIVE"
+    assert plain_text(joined([*plain, ("HiFICL, alpha = 1",)])) == "LoRA; MimIC; LIVE; and HiFICL, alpha = 1"
 
 
 def test_failed_and_missing_cells_are_holes_with_their_reason(tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def measured_seconds(summary: Mapping[str, Any], model: str) -> dict[str, dict[s
             "fit": round(
                 median(
                     (row["train_seconds"] or 0.0)
-                    / (_steps(model, name, row.get("options", {}), row.get("train_size") or summary["train_size"]) or 1.0)
+                    / (
+                        _steps(model, name, row.get("options", {}), row.get("train_size") or summary["train_size"])
+                        or 1.0
+                    )
                     for row in rows
                 ),
                 5,

@@ -26,6 +26,8 @@ def beside_section(grids: Sequence[Grid], published: Sequence[Published]) -> Sec
         mine = [one for one in published if one.grid == name]
         for model in dict.fromkeys(one.model for one in mine):
             entries = [one for one in mine if one.model == model]
+            if not _shares_a_method(grid, entries):
+                continue
             tables.append(_table(grid, name, model, entries, folded=len(tables) >= OPEN_TABLES))
     if not tables:
         return None
@@ -46,12 +48,20 @@ def _ours(grids: Sequence[Grid], name: str) -> Grid | None:
     return min(others, key=lambda grid: _RANKS[grid.kind], default=None)
 
 
+def _shares_a_method(grid: Grid, entries: Sequence[Published]) -> bool:
+    """Whether a number of ours can stand in a line with one in print."""
+    ours = {(mean.variant, mean.shots) for mean in grid.headline if line_label(mean) == mean.label and mean.rows}
+    return any((one.method, one.shots) in ours for one in entries)
+
+
 def _table(grid: Grid, name: str, model: str, entries: Sequence[Published], *, folded: bool) -> Table:
     ours = groups(mean for mean in grid.headline if mean.control is None)
+    tasks = [task for task, _, _ in ours]
     keys = list(dict.fromkeys((one.source.paper, one.task, one.metric) for one in entries))
     heads = [Column("method", numeric=False)]
     heads += [
-        Column(f"ours: {group_title(group, means, sizes=False)}, {unit(means[0])}") for group, means in ours.items()
+        Column(f"ours: {group_title(group, means, sizes=tasks.count(group[0]) > 1)}, {unit(means[0])}")
+        for group, means in ours.items()
     ]
     heads += [
         Column(f"{paper}\N{NO-BREAK SPACE}†: {task_label(task)}{_metric(task, metric)}", published=True)
@@ -81,9 +91,11 @@ def _notes(entries: Sequence[Published]) -> tuple[str, ...]:
     said += [f"{source.paper}, {source.table}: {source.note}." for source in sources if source.note]
     used = {one.metric: f"{metric_label(one.metric)} in {units()[one.metric]}" for one in entries}
     said.append(f"Units in print: {'; '.join(used.values())}.")
-    said += dict.fromkeys(
-        f"{method_label(one.method, one.shots)} in {one.source.paper}: {one.note}." for one in entries if one.note
-    )
+    noted: dict[tuple[str, str], list[str]] = {}
+    for one in entries:
+        if one.note:
+            noted.setdefault((one.source.paper, one.note), []).append(method_label(one.method, one.shots))
+    said += [f"{', '.join(dict.fromkeys(names))} in {paper}: {note}." for (paper, note), names in noted.items()]
     return tuple(said)
 
 

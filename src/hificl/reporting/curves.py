@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hificl.reporting import numbers
-from hificl.reporting.document import Cell, Column, Section, Table, Text, empty_cell, joined
+from hificl.reporting.curve_sentences import curve_facts
+from hificl.reporting.document import Cell, Column, Section, Table, Text, empty_cell
 from hificl.reporting.figures import Lines, Reference, Series
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import (
     best_score,
     columns,
     extra_axes,
-    is_different,
     line_label,
     reference_label,
     score_cell,
-    score_link,
     seeds_cell,
     spread_over,
     unit,
 )
-from hificl.reporting.names import REFERENCE, axis_label, subset_label, task_label
+from hificl.reporting.names import axis_label, subset_label, task_label
 
 Line = dict[float, Mean]
 """Means of one line by their place on the axis."""
@@ -40,6 +39,7 @@ def swept_axes(grid: Grid) -> list[str]:
 def curve_section(grid: Grid, axes: Sequence[str]) -> Section:
     """Draw a grid along its axes; lines without a place on one become lines to compare with."""
     facts: list[Text] = []
+    short: list[Text] = []
     figures, tables = [], []
     for axis in axes:
         for subset, by_task in _by_subset(grid).items():
@@ -51,15 +51,22 @@ def curve_section(grid: Grid, axes: Sequence[str]) -> Section:
                     continue
                 title = task_label(task) + ("" if subset == "all" else f", {subset_label(subset)}")
                 name = f"{grid.name}_{task}_{subset}" + ("" if axis == axes[0] else f"_{axis}")
+                said = curve_facts(grid, title, axis, lines, flat)
                 if means[0].headline:
-                    figures.append(_figure(name, title, axis, lines, flat, means[0]))
-                    facts += _facts(grid, title, axis, lines)
+                    drawn = title if len(axes) == 1 else f"{title}, along {axis_label(axis)}"
+                    figures.append(_figure(name, drawn, axis, lines, flat, means[0]))
+                    facts += [*said.first, *said.level, *said.lost]
+                    short += [*said.first, *said.lost]
+                else:  # a headline must not hide where it loses
+                    facts += said.lost
+                    short += said.lost
                 tables.append(_table(grid, name, title, axis, lines, flat, folded=not means[0].headline))
                 if means[0].headline:
                     tables.append(_seeds(grid, name, title, axis, lines))
     return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (), (), grid.holes
-    )
+        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (), tuple(short),
+        grid.holes,
+    )  # fmt: skip
 
 
 def _by_subset(grid: Grid) -> dict[str, dict[str, list[Mean]]]:
@@ -144,19 +151,24 @@ def _table(
                 else score_cell(mean, grid, best=mean.score is not None and mean.score == limit, ends=True)
             )
         rows.append(tuple(cells))
+    elsewhere = any(mean.at(axis) not in places for mean in flat)
     for mean in flat:
-        place = mean.at(axis)
-        told = f"{axis_label(axis)} = {place:,g}" if _is_number(place) else f"no {axis_label(axis)}"
-        own = Cell(f"{line_label(mean, axis)} ({told})", line_label(mean, axis))
-        rows.append((own, score_cell(mean, grid, ends=True), *(empty_cell() for _ in places[1:])))
-    heads = (Column("line", numeric=False), *(Column(f"{axis_label(axis)} = {place:,g}") for place in places))
+        at = [mean.at(axis) == place for place in places]
+        label = line_label(mean, axis)
+        own = Cell(label if any(at) or not _is_number(mean.at(axis)) else f"{label}, {mean.at(axis):,g}", label)
+        cells = [score_cell(mean, grid, ends=True) if here else empty_cell() for here in (*at, not any(at))]
+        rows.append((own, *cells[: len(places) + elsewhere]))
+    if elsewhere:
+        rows = [row if len(row) > len(places) + 1 else (*row, empty_cell()) for row in rows]
+    heads = [Column("line", numeric=False), *(Column(f"{axis_label(axis)} = {place:,g}") for place in places)]
+    heads += [Column("at no or another place")] if elsewhere else []
     like = next(mean for line in lines.values() for mean in line.values())
     note = (
         f"{unit(like)}: mean over the seeds with a 95 % interval, over seeds or, of a single run, over queries. "
         f"* differs from {reference} on the same rows (paired, p < 0.05 after Holm). Bold: highest of "
         f"{'its column' if several else 'the line'}."
     )
-    return Table(name, f"{title}: scores along {axis_label(axis)}", heads, tuple(rows), (note,), folded)
+    return Table(name, f"{title}: scores along {axis_label(axis)}", tuple(heads), tuple(rows), (note,), folded)
 
 
 def _seeds(grid: Grid, name: str, title: str, axis: str, lines: Mapping[str, Line]) -> Table:
@@ -172,99 +184,6 @@ def _seeds(grid: Grid, name: str, title: str, axis: str, lines: Mapping[str, Lin
         tuple(rows),
         folded=True,
     )
-
-
-def _facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line]) -> list[Text]:
-    own = next((line for line in lines.values() if next(iter(line.values())).is_reference), None) or next(
-        (line for line in lines.values() if next(iter(line.values())).method == REFERENCE), None
-    )
-    facts: list[Text] = []
-    if own is not None:
-        name = next(label for label, line in lines.items() if line is own)
-        facts += _range(grid, title, axis, name, own)
-        for label, line in lines.items():
-            if line is not own and (said := _against(title, axis, name, label, own, line)):
-                facts.append(said)
-    return facts
-
-
-def _range(grid: Grid, title: str, axis: str, name: str, line: Line) -> list[Text]:
-    """Where a line is highest and lowest, and whether the intervals there lie apart."""
-    known = {place: mean for place, mean in line.items() if mean.score is not None}
-    if len(known) < 2:
-        return [(f"{title}: fewer than two points are finished.",)]
-    top = max(known, key=lambda place: known[place].score or 0.0)
-    bottom = min(known, key=lambda place: known[place].score or 0.0)
-    high, low = known[top], known[bottom]
-    start: Text = (
-        f"{title}: {name} is highest at {axis_label(axis)} = {top:,g}, ", score_link(high, grid),
-        f", and lowest at {bottom:,g}, ", score_link(low, grid),
-    )  # fmt: skip
-    if (conclusion := _against_default(axis, known)) is not None:
-        return [(*start, f"; {conclusion}.")]
-    if high.ends is None or low.ends is None:
-        return [(*start, ".")]
-    apart = high.ends[0] > low.ends[1]
-    return [
-        (
-            *start,
-            "; the two intervals lie apart."
-            if apart
-            else "; the two intervals overlap, so the axis cannot be said to matter here.",
-        )
-    ]
-
-
-def _against_default(axis: str, line: Line) -> str | None:
-    """Which places of a line are told apart from its default; None where the default is not one place among others."""
-    defaults = [place for place, mean in line.items() if mean.is_reference]
-    if len(defaults) != 1 or any(mean.p_holm is None for place, mean in line.items() if place != defaults[0]):
-        return None
-    apart = [place for place, mean in line.items() if is_different(mean)]
-    return (
-        f"told apart from {axis_label(axis)} = {defaults[0]:,g} (paired, Holm): {_places(apart) if apart else 'none'}"
-    )
-
-
-def _against(title: str, axis: str, name: str, label: str, own: Line, other: Line) -> Text | None:
-    """At which places of the axis the interval of the own line, ``name``, lies above, or below, that of another."""
-    both = [place for place in own if place in other and own[place].ends and other[place].ends]
-    both = [place for place in both if own[place].score is not None and other[place].score is not None]
-    if not both:
-        return None
-    if all(own[place].is_reference and other[place].p_holm is not None for place in both):
-        return _tested(title, axis, name, label, {place: other[place] for place in both})
-    ends = {place: (own[place].ends or (0.0, 0.0), other[place].ends or (0.0, 0.0)) for place in both}
-    above = [place for place in both if ends[place][0][0] > ends[place][1][1]]
-    below = [place for place in both if ends[place][0][1] < ends[place][1][0]]
-    level = [place for place in both if place not in above and place not in below]
-    parts = [
-        (f"{words} at {_places(places)}",)
-        for words, places in (
-            ("lies above it", above),
-            ("below it" if above else "lies below it", below),
-            ("overlaps it", level),
-        )
-        if places
-    ]
-    return (f"Beside {label} on {title}, the interval of {name} ", *joined(list(parts)), f" ({axis_label(axis)}).")
-
-
-def _tested(title: str, axis: str, name: str, label: str, other: Line) -> Text:
-    """At which places of the axis a line is told apart from the reference at the same place."""
-    apart = {place: mean.difference or 0.0 for place, mean in other.items() if is_different(mean)}
-    ahead, behind = ([place for place in apart if sign * apart[place] < 0] for sign in (1, -1))
-    level = [place for place in other if place not in apart]
-    parts = [
-        (f"{words} {_places(places)}",)
-        for words, places in (("ahead at", ahead), ("behind at", behind), ("not told apart at", level))
-        if places
-    ]
-    return (f"Beside {label} on {title}, {name} is ", *joined(list(parts)), f" ({axis_label(axis)}; paired, Holm).")
-
-
-def _places(places: Sequence[float]) -> str:
-    return ", ".join(f"{place:,g}" for place in places)
 
 
 def _is_number(value: object) -> bool:

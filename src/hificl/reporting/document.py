@@ -139,10 +139,12 @@ def plain_text(text: Text) -> str:
 
 
 def joined(parts: list[Text], last: str = " and ") -> Text:
-    """An enumeration: ``a, b and c``."""
+    """An enumeration: ``a, b and c``; with semicolons where a name has a comma of its own."""
+    inside = any(", " in str(part[0]) for part in parts if part and isinstance(part[0], str))
+    between, end = ("; ", f";{last}") if inside and len(parts) > 1 else (", ", last)
     found: list[str | Link] = []
     for position, part in enumerate(parts):
         if position:
-            found.append(last if position == len(parts) - 1 else ", ")
+            found.append(end if position == len(parts) - 1 else between)
         found.extend(part)
     return tuple(found)

@@ -13,7 +13,8 @@ from hificl.reporting.palette import PAPER
 def draw_heat(axes: Any, canvas: Any, figure: Heat) -> None:
     """Draw the map with its colour bar; values are written in where there is room."""
     values = [[math.nan if value is None else value for value in row] for row in figure.values]
-    mesh = axes.pcolormesh(values, cmap="cividis", edgecolor=PAPER, linewidth=0.8)
+    low, high = figure.ends or (None, None)
+    mesh = axes.pcolormesh(values, cmap="cividis", edgecolor=PAPER, linewidth=0.8, vmin=low, vmax=high)
     axes.set_xticks([place + 0.5 for place in range(len(figure.x_names))], figure.x_names)
     axes.set_yticks([place + 0.5 for place in range(len(figure.y_names))], figure.y_names)
     axes.set_xlabel(figure.x_label)

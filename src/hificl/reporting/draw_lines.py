@@ -24,8 +24,8 @@ def draw_lines(axes: Any, figure: Lines) -> None:
         axes.set_yscale("log")
     for series, look in zip(figure.series, styles, strict=True):
         _line(axes, series, look)
-    for reference in figure.references:
-        axes.axhline(reference.value, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    for reference, dash in zip(figure.references, _dashes(len(figure.references)), strict=True):
+        axes.axhline(reference.value, color=MUTED, linewidth=1.0, linestyle=dash, zorder=1)
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
     axes.grid(axis="y")
@@ -41,6 +41,12 @@ def draw_lines(axes: Any, figure: Lines) -> None:
         axes.set_yticks(marks, [f"{mark:,g}" for mark in marks])
         axes.minorticks_off()
     _direct_labels(axes, figure, styles)
+
+
+def _dashes(count: int) -> list[Any]:
+    """Patterns of as many grey lines, so that neighbours differ."""
+    patterns = [(0, (4, 3)), (0, (1, 2)), (0, (8, 3)), (0, (8, 3, 1, 3))]
+    return [patterns[place % len(patterns)] for place in range(count)]
 
 
 def _line(axes: Any, series: Series, look: Look) -> None:

@@ -91,6 +91,8 @@ class Heat:
 
     value_label: str
     digits: int = 2
+    ends: tuple[float, float] | None = None
+    """Values of the first and the last colour, where maps are to be compared; None: the least and the greatest here."""
 
 
 Figure = Lines | Dots | Heat

@@ -79,6 +79,9 @@ class Mean:
     also_at: tuple[Mapping[str, Any], ...] = ()
     """Other points of the grid at which the same cells stand, for there an axis names what holds anyway."""
 
+    items: int | None = None
+    """Its queries; None where its file does not say."""
+
     where_names: frozenset[str] = frozenset()
     """Axes that ``where`` tells already."""
 

@@ -134,7 +134,7 @@ def _mean(mean: Summary, by_record: Mapping[tuple[Path, str], Row], folder: Path
         score_ci95=_ends(mean["score_ci95"]), difference=None if hole else mean["difference"],
         difference_ci95=_ends(mean["difference_ci95"]), p_holm=mean["p_holm"], hole=hole,
         reference=mean.get("is_reference"), also_at=tuple(mean.get("also_at") or ()),
-        difference_seed_ci95=_ends(mean.get("difference_seed_ci95")),
+        difference_seed_ci95=_ends(mean.get("difference_seed_ci95")), items=mean.get("items"),
     )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
-"""Real mass: which share of the attention stays on the real tokens, and what the virtual pairs take and say."""
+"""Attention on real tokens: which share of it stays there (alpha), and what the virtual pairs take and say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from hificl.reporting import numbers
-from hificl.reporting.document import NOTHING, Cell, Column, Link, Section, Table, Text
+from hificl.reporting.document import NOTHING, Cell, Column, Link, Section, Table, Text, joined
 from hificl.reporting.figures import Heat, Lines, Series
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.measured import by_variant, link, of_measure
@@ -21,22 +22,28 @@ SHOWN_PAIRS = 20
 def real_mass_section(grid: Grid) -> Section:
     """Draw alpha by layer and head, alpha by token type, and the pairs with the most mass."""
     facts: list[Text] = []
+    short: list[Text] = []
     figures: list[Heat | Lines] = []
     tables = []
     for task, measurements in of_measure(grid, MEASURE).items():
+        means: list[Text] = []
         for variant, seeds in by_variant(measurements).items():
             name, title = f"{grid.name}_{task}_{variant}", f"{method_label(variant)} on {task_label(task)}"
             alpha = {kind: _mean([one.results["alpha"][kind]["mean"] for one in seeds]) for kind in _kinds(seeds)}
             figures += [_heat(name, title, alpha["all"]), _by_type(name, title, alpha)]
             facts.append(_fact(grid, title, alpha["all"], seeds))
             tables.append(_pairs(name, title, seeds[0]))
+            mean = fmean(value for line in alpha["all"] for value in line)
+            means.append((f"{method_label(variant)} ", _share(grid, mean, seeds)))
+        short.append((f"{task_label(task)}, attention that stays on real tokens on average: ", *joined(means), "."))
     note = (
-        "Alpha is the share of the softmax that stays on real keys; the rest goes to the virtual pairs. Means over "
-        "queries, tokens and seeds."
+        "Attention on real tokens is the share of the softmax that stays on real keys, alpha in the paper; the rest "
+        "goes to the virtual pairs. Means over queries, tokens and seeds."
     )
     return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
-    )
+        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), tuple(short),
+        grid.holes,
+    )  # fmt: skip
 
 
 def _kinds(seeds: Sequence[Measurement]) -> list[str]:
@@ -54,11 +61,12 @@ def _heat(name: str, title: str, alpha: Sequence[Sequence[float]]) -> Heat:
     layers, heads = len(alpha), len(alpha[0])
     low, layer, head = min((value, row, column) for row, line in enumerate(alpha) for column, value in enumerate(line))
     return Heat(
-        f"{name}_heads", f"{title}: real mass by layer and head",
-        f"Real mass of {layers} layers and {heads} heads; the smallest is {low:.2f} in layer {layer + 1}, head "
-        f"{head + 1}.",
+        f"{name}_heads", f"{title}: attention on real tokens by layer and head",
+        f"Share in percent, {layers} layers and {heads} heads; the smallest is {100 * low:.0f} in layer {layer + 1}, "
+        f"head {head + 1}.",
         "head", "layer", tuple(str(one + 1) for one in range(heads)), tuple(str(one + 1) for one in range(layers)),
-        tuple(tuple(line) for line in alpha), "alpha",
+        tuple(tuple(100 * value for value in line) for line in alpha), "attention on real tokens, %", digits=0,
+        ends=(0.0, 100.0),
     )  # fmt: skip
 
 
@@ -67,32 +75,33 @@ def _by_type(name: str, title: str, alpha: Mapping[str, Sequence[Sequence[float]
         Series(
             f"{kind} tokens",
             tuple(float(layer + 1) for layer in range(len(table))),
-            tuple(fmean(heads) for heads in table),
+            tuple(100 * fmean(heads) for heads in table),
             key=kind,
         )
         for kind, table in alpha.items()
     )
     told = "; ".join(
-        f"{one.label}: " + ", ".join(f"{value:.2f}" for value in one.y if value is not None) for one in series
+        f"{one.label}: " + ", ".join(f"{value:.0f}" for value in one.y if value is not None) for one in series
     )
     return Lines(
-        f"{name}_types", f"{title}: real mass by token type", f"Mean real mass over heads, by layer. {told}.", "layer",
-        "alpha, mean over heads", series,
+        f"{name}_types", f"{title}: attention on real tokens by token type",
+        f"Share in percent, mean over heads, by layer. {told}.", "layer", "attention on real tokens, %", series,
     )  # fmt: skip
 
 
 def _fact(grid: Grid, title: str, alpha: Sequence[Sequence[float]], seeds: Sequence[Measurement]) -> Text:
     flat = [(value, layer + 1, head + 1) for layer, line in enumerate(alpha) for head, value in enumerate(line)]
     low, high = min(flat), max(flat)
-
-    def share(value: float) -> Link:
-        return link(f"{numbers.plain(100 * value, 1)} %", seeds, grid)
-
+    share = partial(_share, grid, seeds=seeds)
     return (
         f"{title}: on average ", share(fmean(value for value, _, _ in flat)),
         f" of the attention stays on real tokens; least in layer {low[1]}, head {low[2]} (", share(low[0]),
         f"), most in layer {high[1]}, head {high[2]} (", share(high[0]), ").",
     )  # fmt: skip
+
+
+def _share(grid: Grid, value: float, seeds: Sequence[Measurement]) -> Link:
+    return link(f"{numbers.plain(100 * value, 1)} %", seeds, grid)
 
 
 def _pairs(name: str, title: str, one: Measurement) -> Table:
@@ -117,8 +126,11 @@ def _pairs(name: str, title: str, one: Measurement) -> Table:
 
 
 def _tokens(tokens: Sequence[Sequence[Any]], factor: float) -> Cell:
-    shown = ", ".join(
-        f"\N{LEFT DOUBLE QUOTATION MARK}{text}\N{RIGHT DOUBLE QUOTATION MARK} {numbers.plain(factor * value, 1)}"
-        for text, value in tokens[:5]
-    )
+    left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
+    shown = ", ".join(f"{left}{_visible(text)}{right} {numbers.plain(factor * one, 1)}" for text, one in tokens[:5])
     return Cell(shown or NOTHING, shown)
+
+
+def _visible(text: str) -> str:
+    """A token in which line ends and tabs can be seen."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")

@@ -109,7 +109,8 @@ def _write(
 
 def _after_grids(sections: Sequence[Section]) -> str:
     """The first section that is not about a grid: examples stand before it."""
-    return next((one.name for one in sections if one.name in ("gates", "speed", "published", "conditions")), "")
+    others = ("gates", "speed", "published", "names", "conditions")
+    return next((one.name for one in sections if one.name in others), "")
 
 
 def _files(

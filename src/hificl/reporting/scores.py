@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.figures import Dot, Dots, Reference
+from hificl.reporting.glossary import DEFAULTS, settings_text
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import (
     Group,
@@ -32,8 +33,8 @@ from hificl.reporting.tally import tally_facts, tally_tables
 
 HOW_TO_READ = (
     "Score: mean over the seeds. Over seeds: 95 % t interval of that mean; over queries: 95 % bootstrap interval. "
-    "Differences: paired over the same queries; * marks those with p < 0.05 after Holm's correction for the number of "
-    "methods. Bold: highest of its column."
+    "An end that lies below 0, or above 100 %, is cut there. Differences: paired over the same queries; * marks those "
+    "with p < 0.05 after Holm's correction for the number of methods. Bold: highest of its column."
 )
 
 
@@ -67,6 +68,9 @@ def score_section(grid: Grid, floors: Sequence[Reference] = ()) -> Section:
             *(compact_fact(grid, members, titles[group]) for group, members in by_group.items()),
         ]
     short += [fact for group, members in by_group.items() for fact in control_facts(grid, members, titles[group])][:1]
+    settings = settings_text(grid.facts.get("values"))
+    if DEFAULTS in settings:  # a lead over methods whose settings nobody searched says less
+        short.append((settings,))
     elsewhere = _where_others_win(grid)
     figures = tuple(score_figure(grid, group, members, titles[group], floors) for group, members in by_group.items())
     return Section(
@@ -102,8 +106,8 @@ def score_table(grid: Grid, group: Group, members: Sequence[Mean], title: str, *
         f"score, {unit(members[0])}",
         "over seeds",
         "over queries",
-        f"to {reference}",
-        f"to {reference}, over seeds",
+        f"minus {reference}",
+        f"minus {reference}, over seeds",
         "p (Holm)",
         "each seed",
     ]

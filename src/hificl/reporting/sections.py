@@ -23,6 +23,7 @@ from hificl.reporting.document import Link, Section, Text
 from hificl.reporting.figures import Reference
 from hificl.reporting.found import Found
 from hificl.reporting.gates import gates_section
+from hificl.reporting.glossary import glossary_section, settings_text
 from hificl.reporting.grid import Grid
 from hificl.reporting.published import published
 from hificl.reporting.speed import speed_section
@@ -46,6 +47,8 @@ def all_sections(found: Found) -> list[Section]:
         sections.append(speed_section(found.speed))
     if (beside := beside_section(found.grids, published())) is not None:
         sections.append(beside)
+    if (names := glossary_section(found.grids)) is not None:
+        sections.append(names)
     if (conditions := conditions_section(found.evidence.conditions())) is not None:
         sections.append(conditions)
     return _unique(sections)
@@ -82,10 +85,13 @@ def _of_grid(grid: Grid, floors: tuple[Reference, ...]) -> list[Section]:
 def _source(grid: Grid) -> Text:
     parts: list[str | Link] = []
     if grid.artefact:
-        parts.append(f"Redraws {grid.artefact}. ")
+        own = grid.artefact.removeprefix("none in the paper; ")
+        parts.append(f"Redraws: {grid.artefact}. " if own == grid.artefact else f"Not in the paper: {own}. ")
     parts.append(f"Model: {grid.backbone}. ")
     if grid.planned is not None:
         parts.append(f"{grid.finished} of {grid.planned} cells are finished. ")
+    if settings := settings_text(grid.facts.get("values")):
+        parts.append(f"{settings} ")
     parts += ["Summary: ", Link(grid.path.name, grid.path), "."]
     return tuple(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hificl.reporting import numbers
 from hificl.reporting.document import Link, Text, joined
@@ -68,27 +69,26 @@ def ahead_facts(grid: Grid, members: Sequence[Mean], title: str) -> list[Text]:
 
 
 def control_facts(grid: Grid, members: Sequence[Mean], title: str) -> list[Text]:
-    """Say what the control reaches: the same training behind the same images, on a random language model."""
-    facts: list[Text] = []
-    own = next((mean for mean in members if mean.is_reference), None)
-    for mean in members:
-        if mean.control is None or mean.score is None:
-            continue
-        against = (
-            () if own is None or own.score is None else (", against ", score_link(own, grid), " on the trained one")
-        )
-        facts.append(
-            (f"Control on {title}: on a random language model {line_label(_plain(mean))} reaches ",
-             score_link(mean, grid), *against,
-             ". That is what these image features give a network without a trained language model.")
-        )  # fmt: skip
-    return facts
+    """Say what the controls reach: the same training behind the same images, on a random language model."""
+    controls = [mean for mean in members if mean.control is not None and mean.score is not None]
+    parts: list[Text] = []
+    for mean in sorted(controls, key=lambda mean: -(mean.score or 0.0)):
+        trained = next((one for one in members if _is_trained_twin(one, mean)), None)
+        beside: Text = () if trained is None else (" (", score_link(trained, grid), " on the trained one)")
+        parts.append((f"{line_label(replace(mean, control=None))} reaches ", score_link(mean, grid), *beside))
+    if not parts:
+        return []
+    start = f"Control on {title}, the same training on a random language model: "
+    highest = "So much" if len(parts) == 1 else "The highest is what"
+    end = f". {highest} these image features give without a trained language model."
+    return [(start, *joined(parts), end)]
 
 
-def _plain(mean: Mean) -> Mean:
-    from dataclasses import replace
-
-    return replace(mean, control=None)
+def _is_trained_twin(one: Mean, control: Mean) -> bool:
+    """Whether a mean is that of the same line on the trained model."""
+    return (
+        one.score is not None and one.control is None and line_label(one) == line_label(replace(control, control=None))
+    )
 
 
 def _own(grid: Grid, own: Mean, members: Sequence[Mean], title: str) -> Text:
@@ -125,7 +125,13 @@ def _differences(grid: Grid, compared: Sequence[Mean], own: Mean, *, short: bool
             (f"{name} does not win here: ahead of it {_are(ahead)} ", *_by_how_much(grid, ahead, short=short), ".")
         )
     if level:
-        facts.append(("After correction it cannot be told apart from ", *_names(grid, level), "."))
+        facts.append(
+            (
+                f"After correction {name} cannot be told apart from these (in brackets their score minus its own): ",
+                *_names(grid, level),
+                ".",
+            )
+        )
     return facts
 
 
@@ -164,7 +170,16 @@ def _distance(grid: Grid, mean: Mean, *, first: bool = False) -> Text:
     link = Link(
         numbers.with_interval(abs(mean.difference), (low, high), digits), mean_target(mean, grid), _tested(mean)
     )
-    return (f"{line_label(mean)} by ", link) if first else (link, f" ({line_label(mean)})")
+    doubt = _doubt(mean, digits)
+    return (f"{line_label(mean)} by ", link, doubt) if first else (link, f" ({line_label(mean)}){doubt}")
+
+
+def _doubt(mean: Mean, digits: int) -> str:
+    """What the seeds say against a difference that the queries show."""
+    ends = mean.difference_seed_ci95
+    if ends is None or not ends[0] < 0 < ends[1]:
+        return ""
+    return f" (over queries; over seeds the interval {numbers.interval(ends, digits)} holds 0)"
 
 
 def _names(grid: Grid, means: Sequence[Mean]) -> Text:

@@ -9,8 +9,8 @@ from hificl.reporting.document import Hole, Section, Text
 from hificl.reporting.found import ORDER, Found
 from hificl.reporting.sections import MEASURES
 
-FROM_FIRST, FROM_OTHERS = 12, 2
-"""Most sentences of the first section in the summary, and of each later one."""
+MOST, UNCHOSEN = 12, 2
+"""Most sentences of a section in the summary, and of one that does not say itself what matters."""
 
 WITHOUT_FACTS = {"published", "conditions"}
 
@@ -19,7 +19,7 @@ def summary_facts(sections: Sequence[Section]) -> list[tuple[Section, tuple[Text
     """Return the sentences of the summary by the section that they come from."""
     told = [section for section in sections if section.name not in WITHOUT_FACTS and section.facts]
     return [
-        (section, (section.short or section.facts)[: FROM_FIRST if place == 0 else FROM_OTHERS])
+        (section, section.short[:MOST] if section.short else section.facts[: MOST if place == 0 else UNCHOSEN])
         for place, section in enumerate(told)
     ]
 

@@ -52,12 +52,12 @@ def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
     if losses:
         facts.append(
             (
-                f"It does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
+                f"HiFICL does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
                 f"{_listed(losses)}{judged}.",
             )
         )
     elif counts:
-        facts.append((f"No method is ahead of it on any of the {tasks} tasks beyond chance{judged}.",))
+        facts.append((f"No method is ahead of HiFICL on any of the {tasks} tasks beyond chance{judged}.",))
     return facts
 
 
