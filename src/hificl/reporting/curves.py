@@ -41,6 +41,7 @@ def curve_section(grid: Grid, axes: Sequence[str]) -> Section:
     facts: list[Text] = []
     short: list[Text] = []
     figures, tables = [], []
+    parts = {mean.task for mean in grid.headline if mean.subset != "all"}
     for axis in axes:
         for subset, by_task in _by_subset(grid).items():
             for task, means in by_task.items():
@@ -49,7 +50,8 @@ def curve_section(grid: Grid, axes: Sequence[str]) -> Section:
                 flat = [mean for mean in flat if all(mean.point.get(other) is None for other in others)]
                 if not lines:
                     continue
-                title = task_label(task) + ("" if subset == "all" else f", {subset_label(subset)}")
+                whole = subset == "all" and means[0].task not in parts
+                title = task_label(task) + ("" if whole else f", {subset_label(subset)}")
                 name = f"{grid.name}_{task}_{subset}" + ("" if axis == axes[0] else f"_{axis}")
                 said = curve_facts(grid, title, axis, lines, flat)
                 if means[0].headline:
