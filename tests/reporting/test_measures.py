@@ -102,14 +102,14 @@ def test_a_grid_of_two_axes_has_a_figure_for_each(tmp_path: Path) -> None:
 def test_hallucination_is_ordered_by_invented_objects(tmp_path: Path) -> None:
     section = section_of(fake_results.hallucination_grid, tmp_path)
     assert [row[0].text for row in section.tables[0].rows] == ["HiFICL", "LoRA"]
-    assert row_of(section.tables[0], "LoRA")[2:] == ["3.5 (3.5\N{EN DASH}3.5)", "4.5", "45.7"]
+    assert row_of(section.tables[0], "LoRA")[2:] == ["3.5 (3.5 to 3.5)", "4.5", "45.7"]
 
 
 def test_fidelity_says_who_is_closer_than_nothing(tmp_path: Path) -> None:
     section = section_of(fake_results.fidelity_grid, tmp_path)
     assert [len(figure.series) for figure in section.figures if isinstance(figure, Lines)] == [4, 4]
     assert "HiFICL (−0.300" in said(section)[0] and "LoRA (+0.200" in said(section)[1]  # noqa: PT018
-    assert row_of(section.tables[0], "HiFICL")[1] == "0.405 [0.400, 0.410]"
+    assert row_of(section.tables[0], "HiFICL")[1] == "0.405 (0.400 to 0.410)"
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -123,12 +123,12 @@ def test_fidelity_by_pairs_stands_apart_from_the_methods(trained: bool, tmp_path
     beside = ["zero-shot", "HiFICL, trained", "other demonstrations (floor)"]
     assert [one.label for one in figure.references] == [one for one in beside if trained or "trained" not in one]
     table = section.tables[-1]
-    assert row_of(table, "4 pairs, rank 8") == ["4 pairs, rank 8", "0.510 [0.500, 0.520]", "0.510", "0.459", "0.408"]
+    assert row_of(table, "4 pairs, rank 8") == ["4 pairs, rank 8", "0.510 (0.500 to 0.520)", "0.510", "0.459", "0.408"]
     assert row_of(table, "zero-shot")[2:] == ["0.700", "0.630", "0.560"]
     zero_shot = next(row for row in table.rows if row[0].text == "zero-shot")
     assert zero_shot[1].title == f"mean of {2 if trained else 3} seeds"
     assert (
-        "closest with 4 pairs, rank 8 (0.510 [0.500, 0.520]), farthest with 1 pair, rank 2 (0.690 [0.680, 0.700])."
+        "closest with 4 pairs, rank 8 (0.510 (0.500 to 0.520)), farthest with 1 pair, rank 2 (0.690 (0.680 to 0.700))."
         in said(section)[-1]
     )
 
@@ -167,6 +167,26 @@ def test_costs_are_ratios_to_hificl(tmp_path: Path) -> None:
     section = section_of(fake_results.inference_cost_grid, tmp_path / "other")
     assert "zero-shot 1.00×, 4-shot ICL 5.00× and 8-shot ICL 9.00×" in said(section)[0]
     assert row_of(section.tables[0], "8-shot ICL")[1] == "220"
+
+
+def test_what_a_grid_varies_is_a_line_of_its_own(tmp_path: Path) -> None:
+    grid = fake_results.training_cost_grid()
+    for seed, factor in ((0, 9.0), (1, 10.0)):
+        results = {"steps": 300, "flops": 2e12 * factor}
+        point = {"teacher_shots": 16}
+        grid.measure("training_cost", "easy_vqa", "mimic", seed, results, {"seconds": 300.0}, point, point)
+    table = section_of(grid, tmp_path).tables[0]
+    assert row_of(table, "MimIC")[3] == "5.50\N{MULTIPLICATION SIGN}"
+    assert row_of(table, "MimIC, 16-shot teacher")[3] == "9.50\N{MULTIPLICATION SIGN}"
+
+
+def test_answer_tokens_are_compared_beside_hidden_states(tmp_path: Path) -> None:
+    grid = fake_results.fidelity_grid()
+    for measured in grid.summary["measurements"]:
+        if measured["variant"] == "lora":
+            measured["results"]["lines"]["lora"]["kl"] = {"mean": 0.1, "ci95": [0.05, 0.2]}
+    fact = next(fact for fact in said(section_of(grid, tmp_path)) if "KL" in fact)
+    assert fact.index("LoRA (0.100") < fact.index("HiFICL (0.400")
 
 
 def test_speed_has_verdicts_and_scaling_curves(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def fidelity_section(grid: Grid) -> Section:
         if methods:
             figures += [_figure(grid, task, site, title, lines) for site in SITES]
             tables.append(_table(grid, task, title, lines))
-            facts += _facts(grid, task_label(task), lines)
+            facts += [*_facts(grid, task_label(task), lines), *_answers(grid, task_label(task), lines)]
         if sizes:
             beside = {beside_label(name): lines[name] for name in BESIDE_SIZES if name in lines}
             figures.append(size_figure(grid, task, title, sizes, beside))
@@ -46,8 +46,9 @@ def fidelity_section(grid: Grid) -> Section:
         f"that both runs share. {SPREAD_NOTE}"
     )
     return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
-    )
+        grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), tuple(facts),
+        grid.holes,
+    )  # fmt: skip
 
 
 def _lines(measurements: Sequence[Measurement]) -> dict[str, list[tuple[Measurement, Line]]]:
@@ -117,23 +118,26 @@ def _cell(grid: Grid, seeds: Sequence[tuple[Measurement, Line]], digits: int) ->
     ends = None if low is None or high is None else (low, high)
     measurements = [one for one, _ in seeds]
     target = link("", measurements, grid).target
-    return Cell(numbers.with_interval(value, ends, digits), value, low, high, target, seeds_text(measurements))
+    return Cell(
+        numbers.with_spread(value, ends, len(seeds), digits), value, low, high, target, seeds_text(measurements)
+    )
 
 
 def _facts(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, Line]]]) -> list[Text]:
     """Which methods come closer to the prompted model than doing nothing does, and which end farther away."""
-    closer: list[Text] = []
-    farther: list[Text] = []
-    open_: list[Text] = []
+    closer: list[tuple[float, Text]] = []
+    farther: list[tuple[float, Text]] = []
+    open_: list[tuple[float, Text]] = []
     for name, seeds in lines.items():
         found = [(one, line["against_zero_shot"]) for one, line in seeds if line.get("against_zero_shot") is not None]
         if not found or name == "other_demonstrations":
             continue
         value, low, high = over_seeds([one["mean"] for _, one in found], found[0][1].get("ci95"))
-        shown = numbers.with_interval(value, None if low is None or high is None else (low, high), 3, "+")
+        ends = None if low is None or high is None else (low, high)
+        shown = numbers.with_spread(value, ends, len(found), 3, "+")
         said: Text = (f"{method_label(name)} (", link(shown, [one for one, _ in found], grid), ")")
         within = low is None or high is None or low <= 0 <= high
-        (open_ if within else closer if value < 0 else farther).append(said)
+        (open_ if within else closer if value < 0 else farther).append((value, said))
     facts: list[Text] = []
     for group, words in (
         (closer, "closer than zero-shot to the model with demonstrations (change of the relative L2 distance)"),
@@ -141,5 +145,27 @@ def _facts(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, L
         (open_, "neither clearly closer nor farther"),
     ):
         if group:
-            facts.append((f"{title}, residual stream, {words}: ", *joined(group), "."))
+            facts.append(
+                (f"{title}, residual stream, {words}: ", *joined([said for _, said in sorted(group, key=_first)]), ".")
+            )
     return facts
+
+
+def _first(item: tuple[float, Text]) -> float:
+    return item[0]
+
+
+def _answers(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, Line]]]) -> list[Text]:
+    """How near the distributions of answer tokens are, the nearest first; hidden states may say otherwise."""
+    found: list[tuple[float, Text]] = []
+    for name, seeds in lines.items():
+        known = [(one, line["kl"]) for one, line in seeds if line.get("kl") is not None]
+        if known:
+            value, low, high = over_seeds([one["mean"] for _, one in known], known[0][1].get("ci95"))
+            ends = None if low is None or high is None else (low, high)
+            shown = link(numbers.with_spread(value, ends, len(known), 3), [one for one, _ in known], grid)
+            found.append((value, (f"{method_label(name)} (", shown, ")")))
+    if not found:
+        return []
+    parts = [said for _, said in sorted(found, key=_first)]
+    return [(f"{title}, answer tokens, KL to the model with demonstrations in nats: ", *joined(parts), ".")]

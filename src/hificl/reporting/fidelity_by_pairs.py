@@ -66,7 +66,7 @@ def size_table(grid: Grid, task: str, title: str, sizes: Sizes, beside: Mapping[
     rows = []
     for label, seeds in lines.items():
         value, low, high = _residual(seeds)
-        shown = numbers.with_interval(value, None if low is None or high is None else (low, high), 3)
+        shown = numbers.with_spread(value, None if low is None or high is None else (low, high), len(seeds), 3)
         measurements = [one for one, _ in seeds]
         mean = Cell(shown, value, low, high, link("", measurements, grid).target, seeds_text(measurements))
         layers = [line["attention_output"]["shared"]["relative_l2"]["by_layer"]["mean"] for _, line in seeds]
@@ -86,7 +86,7 @@ def size_fact(grid: Grid, title: str, sizes: Sizes) -> Text:
     said: list[Any] = [f"{title}, residual stream, pairs of demonstrations without training: closest with "]
     for place, words in ((order[0], ", farthest with "), (order[-1], ".")):
         value, low, high = _residual(sizes[place])
-        shown = numbers.with_interval(value, None if low is None or high is None else (low, high), 3)
+        shown = numbers.with_spread(value, None if low is None or high is None else (low, high), len(sizes[place]), 3)
         said += [f"{_label(*place)} (", link(shown, [one for one, _ in sizes[place]], grid), f"){words}"]
     return tuple(said)
 

@@ -65,12 +65,14 @@ def _table(grid: Grid, name: str, title: str, members: Sequence[Mean]) -> Table:
                 cells.append(hole_cell(mean.hole.kind, mean.hole.reason) if mean.hole else empty_cell())
             else:
                 low, high = ends or (None, None)
-                cells.append(Cell(_shown(mean, value, ends), value, low, high, mean_target(mean, grid)))
+                cells.append(
+                    Cell(numbers.with_spread(value, ends, len(mean.rows), 1), value, low, high, mean_target(mean, grid))
+                )
         rows.append(tuple(cells))
     note = (
         "Means over the seeds. CHAIR_i: mentions of objects that are not in the picture; CHAIR_s: captions with one; "
-        "both are better when lower. In brackets: 95 % interval over captions where there is one seed; of several the "
-        "lowest and the highest, with a dash between."
+        "both are better when lower. In square brackets: 95 % interval over captions, of one seed; in round ones: "
+        "lowest and highest seed."
     )
     return Table(
         name, title, columns("method", f"score, {unit(members[0])}", *(text for _, text in PARTS)), tuple(rows), (note,)
@@ -114,13 +116,6 @@ def _facts(grid: Grid, title: str, members: Sequence[Mean]) -> list[Text]:
     return facts
 
 
-def _shown(mean: Mean, value: float, ends: tuple[float, float] | None) -> str:
-    """A share with its interval, or with the range of its seeds: the two must not look alike."""
-    if ends is None or len(mean.rows) < 2:
-        return numbers.with_interval(value, ends, 1)
-    return f"{numbers.plain(value, 1)} ({numbers.plain(ends[0], 1)}\N{EN DASH}{numbers.plain(ends[1], 1)})"
-
-
 def _link(grid: Grid, mean: Mean) -> Link:
     value = _mean(mean, "chair_i") or 0.0
-    return Link(f"{_shown(mean, value, _ends(mean))} %", mean_target(mean, grid), "CHAIR_i")
+    return Link(f"{numbers.with_spread(value, _ends(mean), len(mean.rows), 1)} %", mean_target(mean, grid), "CHAIR_i")

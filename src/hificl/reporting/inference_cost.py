@@ -59,8 +59,7 @@ def inference_cost_section(grid: Grid) -> Section:
         facts += _facts(grid, title, lines)
     note = (
         "Operations and cache are counted; times are medians of rounds in which each method runs in turns with "
-        "zero-shot. In "
-        "brackets: quartiles over rounds where there is one seed, else lowest and highest seed."
+        "zero-shot. In square brackets: quartiles over rounds, of one seed; in round ones: lowest and highest seed."
     )
     return Section(
         grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
@@ -102,7 +101,9 @@ def _time_cell(line: _Line, quantity: str, target: Any) -> Cell:
     if timed is None:
         return empty_cell()
     value, low, high = timed
-    spread = f" [{numbers.seconds(low)}, {numbers.seconds(high)}]" if low is not None and high is not None else ""
+    left, between, right = ("[", ", ", "]") if len(line.measurements) == 1 else ("(", " to ", ")")
+    ends = None if low is None or high is None else [numbers.seconds(low), numbers.seconds(high)]
+    spread = "" if ends is None else f" {left}{between.join(ends)}{right}"
     return Cell(numbers.seconds(value) + spread, value, low, high, target, seeds_text(line.measurements))
 
 

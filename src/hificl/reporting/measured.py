@@ -7,11 +7,14 @@ from statistics import fmean
 
 from hificl.reporting.document import Link
 from hificl.reporting.grid import Grid, Measurement
+from hificl.reporting.names import method_label, option_labels
 
 Band = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """Middle, low and high, one number per place."""
 
-SPREAD_NOTE = "In brackets and bands: 95 % interval over queries where there is one seed, else lowest and highest seed."
+SPREAD_NOTE = (
+    "In square brackets: 95 % interval over queries, of one seed. In round ones and bands: lowest and highest seed."
+)
 
 
 def of_measure(grid: Grid, measure: str) -> dict[str, list[Measurement]]:
@@ -28,6 +31,15 @@ def by_variant(measurements: Iterable[Measurement]) -> dict[str, list[Measuremen
     found: dict[str, list[Measurement]] = {}
     for one in measurements:
         found.setdefault(one.variant, []).append(one)
+    return found
+
+
+def by_label(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    """Measurements of one task by method and by the options that a grid varies, seeds together."""
+    found: dict[str, list[Measurement]] = {}
+    for one in measurements:
+        options = {name: value for name, value in one.point.items() if name in one.options and value is not None}
+        found.setdefault(", ".join([method_label(one.variant), *option_labels(options)]), []).append(one)
     return found
 
 

@@ -130,6 +130,8 @@ def option_labels(options: Mapping[str, object]) -> list[str]:
         if all(name in rest and rest[name] == value for name, value in settings.items()):
             labels.append(words)
             rest = {name: value for name, value in rest.items() if name not in settings}
+    if "teacher_shots" in rest:
+        labels.append(f"{rest.pop('teacher_shots')}-shot teacher")
     for name, value in rest.items():
         shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         labels.append(f"{_SHORT.get(name, name)} = {shown}")

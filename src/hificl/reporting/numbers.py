@@ -31,6 +31,14 @@ def with_interval(value: float, ends: Sequence[float] | None, digits: int, sign:
     return plain(value, digits, sign) + (f" {interval(ends, digits)}" if ends is not None else "")
 
 
+def with_spread(value: float, ends: Sequence[float] | None, seeds: int, digits: int, sign: str = "") -> str:
+    """A number of one seed with its interval in brackets, or a mean of several with the range of the seeds."""
+    if ends is None or seeds < 2:
+        return with_interval(value, ends, digits, sign)
+    low, high = (plain(end, digits, sign) for end in ends)
+    return f"{plain(value, digits, sign)} ({low} to {high})"
+
+
 def p_value(value: float) -> str:
     """A p value, never shown as zero."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

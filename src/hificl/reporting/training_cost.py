@@ -11,10 +11,11 @@ from hificl.reporting.document import Cell, Section, Table, Text, empty_cell, jo
 from hificl.reporting.figures import Dot, Dots, Reference
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.labels import columns
-from hificl.reporting.measured import by_variant, link, of_measure, over_seeds, seeds_text
+from hificl.reporting.measured import by_label, link, of_measure, over_seeds, seeds_text
 from hificl.reporting.names import REFERENCE, method_label, task_label
 
 MEASURE = "training_cost"
+OWN = method_label(REFERENCE)
 QUANTITIES = (
     ("flops", "operations", numbers.large),
     ("seconds", "time", numbers.seconds),
@@ -27,20 +28,21 @@ def training_cost_section(grid: Grid) -> Section:
     facts: list[Text] = []
     figures, tables = [], []
     for task, measurements in of_measure(grid, MEASURE).items():
-        variants = by_variant(measurements)
+        variants = by_label(measurements)
         title, name = f"Training on {task_label(task)}", f"{grid.name}_{task}"
         tables.append(_table(grid, name, title, variants))
-        if REFERENCE in variants:
+        if OWN in variants:
             figures += [
                 _figure(name, title, quantity, words, variants)
                 for quantity, words, _ in QUANTITIES[:2]
-                if _mean(variants[REFERENCE], quantity)
+                if _mean(variants[OWN], quantity)
             ]
             facts += _facts(grid, title, variants)
     note = (
         "Operations are counted by torch's counter over the steps named, not estimated; time is the median step times "
-        "the number "
-        "of steps; memory is the peak of the process. In brackets: lowest and highest seed."
+        "the number of steps; memory is the peak of the process. In round brackets: lowest and highest seed. A teacher "
+        "sees as many demonstrations as its method's name says here, else as many as are the default of model and "
+        "method (of MimIC, LIVE and M2IV on the embedded model four)."
     )
     return Section(
         grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
@@ -65,9 +67,9 @@ def _mean(seeds: Sequence[Measurement], quantity: str) -> float | None:
 
 def _table(grid: Grid, name: str, title: str, variants: Mapping[str, Sequence[Measurement]]) -> Table:
     rows = []
-    reference = variants.get(REFERENCE, ())
+    reference = variants.get(OWN, ())
     for variant, seeds in variants.items():
-        cells = [Cell(method_label(variant), method_label(variant), strong=variant == REFERENCE)]
+        cells = [Cell(variant, variant, strong=variant == OWN)]
         steps = seeds[0].results.get("steps")
         cells.append(Cell(numbers.count(steps), steps) if steps else empty_cell())
         for quantity, _, show in QUANTITIES:
@@ -77,7 +79,7 @@ def _table(grid: Grid, name: str, title: str, variants: Mapping[str, Sequence[Me
                 continue
             value, low, high = over_seeds(values)
             spread = (
-                f" [{show(low)}, {show(high)}]"
+                f" ({show(low)} to {show(high)})"
                 if low is not None and high is not None and quantity == "seconds"
                 else ""
             )
@@ -92,12 +94,12 @@ def _table(grid: Grid, name: str, title: str, variants: Mapping[str, Sequence[Me
 
 
 def _figure(name: str, title: str, quantity: str, words: str, variants: Mapping[str, Sequence[Measurement]]) -> Dots:
-    base = _mean(variants[REFERENCE], quantity) or 1.0
+    base = _mean(variants[OWN], quantity) or 1.0
     dots = []
     for variant, seeds in variants.items():
         values = [value / base for value in _values(seeds, quantity)]
         value, low, high = over_seeds(values) if values else (None, None, None)
-        dots.append(Dot(method_label(variant), value, low, high, variant, "not measured"))
+        dots.append(Dot(variant, value, low, high, seeds[0].variant, "not measured"))
     dots.sort(key=lambda dot: dot.value if dot.value is not None else float("inf"))
     told = "; ".join(f"{dot.label} {dot.value:.2f}" for dot in dots if dot.value is not None)
     return Dots(
@@ -107,7 +109,7 @@ def _figure(name: str, title: str, quantity: str, words: str, variants: Mapping[
 
 
 def _facts(grid: Grid, title: str, variants: Mapping[str, Sequence[Measurement]]) -> list[Text]:
-    own = variants[REFERENCE]
+    own = variants[OWN]
     facts: list[Text] = []
     for quantity, words, _ in QUANTITIES:
         base = _mean(own, quantity)
@@ -116,8 +118,8 @@ def _facts(grid: Grid, title: str, variants: Mapping[str, Sequence[Measurement]]
         parts: list[Text] = []
         for variant, seeds in variants.items():
             value = _mean(seeds, quantity)
-            if variant != REFERENCE and value is not None:
-                parts.append((f"{method_label(variant)} ", link(numbers.ratio(value / base), seeds, grid)))
+            if variant != OWN and value is not None:
+                parts.append((f"{variant} ", link(numbers.ratio(value / base), seeds, grid)))
         if parts:
             facts.append((f"{title}, {words} in units of HiFICL's: ", *joined(parts), "."))
     return facts
