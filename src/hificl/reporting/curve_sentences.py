@@ -50,7 +50,13 @@ def _beside(grid: Grid, title: str, axis: str, flat: Sequence[Mean]) -> list[Tex
     if not known:
         return []
     parts: list[Text] = [(f"{line_label(mean, axis)} ", score_link(mean, grid)) for mean in known]
-    return [(f"{title}, beside the axis: ", *joined(parts), ".")]
+    return [
+        (
+            f"{title}, beside the axis: ",
+            *joined(parts, commas_inside=any("," in line_label(mean, axis) for mean in known)),
+            ".",
+        )
+    ]
 
 
 def _is_ahead_somewhere(own: Line, other: Line) -> bool:

@@ -138,10 +138,9 @@ def plain_text(text: Text) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in text)
 
 
-def joined(parts: list[Text], last: str = " and ") -> Text:
-    """An enumeration: ``a, b and c``; with semicolons where a name has a comma of its own."""
-    inside = any(", " in str(part[0]) for part in parts if part and isinstance(part[0], str))
-    between, end = ("; ", f";{last}") if inside and len(parts) > 1 else (", ", last)
+def joined(parts: list[Text], last: str = " and ", *, commas_inside: bool = False) -> Text:
+    """An enumeration: ``a, b and c``; with semicolons where names have commas of their own."""
+    between, end = ("; ", f";{last}") if commas_inside else (", ", last)
     found: list[str | Link] = []
     for position, part in enumerate(parts):
         if position:

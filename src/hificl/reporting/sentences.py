@@ -158,7 +158,7 @@ def _by_how_much(grid: Grid, means: Sequence[Mean], *, short: bool) -> Text:
     if short and len(means) >= MANY:
         ends = joined([_distance(grid, means[0]), _distance(grid, means[-1])], " to ")
         return (f"{len(means)} methods, by ", *ends)
-    return joined([_distance(grid, mean, first=True) for mean in means])
+    return joined([_distance(grid, mean, first=True) for mean in means], commas_inside=_have_commas(means))
 
 
 def _distance(grid: Grid, mean: Mean, *, first: bool = False) -> Text:
@@ -189,11 +189,16 @@ def _names(grid: Grid, means: Sequence[Mean]) -> Text:
         assert mean.difference is not None
         shown = numbers.with_interval(mean.difference, mean.difference_ci95, digits, "+")
         parts.append((f"{line_label(mean)} (", Link(shown, mean_target(mean, grid), _tested(mean)), ")"))
-    return joined(parts)
+    return joined(parts, commas_inside=_have_commas(means))
 
 
 def _scores(grid: Grid, means: Sequence[Mean]) -> Text:
-    return joined([(f"{line_label(mean)} (", score_link(mean, grid), ")") for mean in means])
+    parts: list[Text] = [(f"{line_label(mean)} (", score_link(mean, grid), ")") for mean in means]
+    return joined(parts, commas_inside=_have_commas(means))
+
+
+def _have_commas(means: Sequence[Mean]) -> bool:
+    return any("," in line_label(mean) for mean in means)
 
 
 def _highest(grid: Grid, members: Sequence[Mean], title: str) -> Text:
