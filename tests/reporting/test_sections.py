@@ -115,7 +115,10 @@ def test_a_difference_that_the_seeds_do_not_show_says_so(tmp_path: Path) -> None
 def test_names_with_commas_are_told_apart_by_semicolons() -> None:
     plain = [("LoRA",), ("MimIC",), ("LIVE",)]
     assert plain_text(joined(plain)) == "LoRA, MimIC and LIVE"
-    assert plain_text(joined([*plain, ("HiFICL, alpha = 1",)], commas_inside=True)) == "LoRA; MimIC; LIVE; and HiFICL, alpha = 1"
+    assert (
+        plain_text(joined([*plain, ("HiFICL, alpha = 1",)], commas_inside=True))
+        == "LoRA; MimIC; LIVE; and HiFICL, alpha = 1"
+    )
 
 
 def test_failed_and_missing_cells_are_holes_with_their_reason(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,11 @@ def show_outcome(screen: Console, done: Outcome) -> None:
     """Print what each grid has, and where it lies."""
     for summary, file in zip(done.summaries, done.files, strict=True):
         screen.print(f"{summary['title']} ({summary['artefact']})", soft_wrap=True)
-        screen.print(_means(summary))
+        for table in _means(summary):
+            screen.print(table)
+        if summary["measurements"]:
+            shown = f"{len(summary['measurements'])} measurements: hificl report {file.parent}"
+            screen.print(shown, soft_wrap=True)
         holes = [f"{len(summary[name])} {name}" for name in ("failed", "missing") if summary[name]]
         told = f", {' and '.join(holes)}" if holes else ""
         screen.print(f"{summary['finished']} of {summary['planned']} cells finished{told}: {file}\n", soft_wrap=True)
@@ -97,24 +101,27 @@ def show_outcome(screen: Console, done: Outcome) -> None:
                 screen.print(f"failed: benchmarks.{one['script']}: {one['error']}", soft_wrap=True)
 
 
-def _means(summary: Mapping[str, Any]) -> Table:
-    """One line per mean of a headline subset."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("task", "examples", "method"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "score", "over seeds", "to HiFICL", "p (Holm)"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _means(summary: Mapping[str, Any]) -> Iterator[Table]:
+    """A table for each task and number of examples, with one line per mean of its headline subset."""
+    groups: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
     for mean in summary["means"]:
         if mean["headline"]:
+            groups.setdefault((mean["task"], mean["train_size"]), []).append(mean)
+    for (task, size), means in groups.items():
+        parts = [task, *([] if means[0]["subset"] == "all" else [means[0]["subset"]]), f"{size} examples"]
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=", ".join(parts), title_justify="left")
+        table.add_column("method", overflow="fold")  # options may be many
+        for name in ("seeds", "score [95 %]", f"minus {means[0]['reference']}", "p (Holm)"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for mean in means:
             digits = 1 if mean["scale"] == 100.0 else 4
             p_value = "" if mean["p_holm"] is None else f"{mean['p_holm']:.3f}"
             table.add_row(
-                mean["task"], str(mean["train_size"]), mean["line"], str(len(mean["seeds"])),
-                _interval(mean["score"], mean["score_ci95"], digits, ""),
-                _interval(mean["score"], mean["seed_ci95"], digits, ""),
+                mean["line"], str(len(mean["seeds"])),
+                _interval(mean["score"], mean["seed_ci95"] or mean["score_ci95"], digits, ""),
                 _interval(mean["difference"], mean["difference_ci95"], digits, "+"), p_value,
             )  # fmt: skip
-    return table
+        yield table
 
 
 def _interval(value: float | None, ends: Any, digits: int, sign: str) -> str:
