@@ -104,6 +104,15 @@ def test_every_control_is_held_to_its_own_method(tmp_path: Path) -> None:
     assert controls[0].endswith("The highest is what these image features give without a trained language model.")
 
 
+def test_an_interval_of_another_kind_is_marked(tmp_path: Path) -> None:
+    grid = three()
+    grid.summary["means"][2]["seed_ci95"] = None
+    figure = section_of(grid, tmp_path).figures[0]
+    assert isinstance(figure, Dots)
+    assert {dot.label: dot.hollow for dot in figure.dots} == {"LoRA": False, "HiFICL": False, "M2IV": True}
+    assert figure.x_label == "exact match, % (95 % over seeds; hollow: over queries)"
+
+
 def test_a_difference_that_the_seeds_do_not_show_says_so(tmp_path: Path) -> None:
     grid = three()
     grid.summary["means"][1] |= {"difference_seed_ci95": [-1.0, 9.0]}

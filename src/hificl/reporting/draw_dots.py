@@ -50,7 +50,7 @@ def _dot(axes: Any, row: int, dot: Dot) -> None:
         axes.plot([dot.low, dot.high], [row, row], color=colour, linewidth=2.2 if own else 1.4, solid_capstyle="butt")
     axes.plot(
         [dot.value], [row], marker="o", color=colour, markersize=6.5 if own else 5.0,
-        markerfacecolor=PAPER if dot.key == "missed" else colour,
+        markerfacecolor=PAPER if dot.hollow or dot.key == "missed" else colour,
     )  # fmt: skip
 
 

@@ -61,6 +61,9 @@ class Dot:
     remark: str = ""
     """What stands in place of a value that is not there."""
 
+    hollow: bool = False
+    """Whether its interval is of another kind than that of the others."""
+
 
 @dataclass(frozen=True)
 class Dots:

@@ -24,6 +24,9 @@ SHOWN_ELSEWHERE = {
 }
 """Axes that have a place of their own."""
 
+MIXED = "over seeds or queries"
+"""What intervals are over where some means have several seeds and others one run."""
+
 SIGNIFICANT = 0.05
 """Below this adjusted p value two methods are told apart."""
 
@@ -159,7 +162,7 @@ def is_different(mean: Mean) -> bool:
 def spread_over(means: Iterable[Mean]) -> str:
     """What the intervals of some means are over."""
     kinds = {mean.seed_ci95 is not None for mean in means if mean.ends is not None}
-    return "over seeds" if kinds == {True} else "over queries" if kinds == {False} else "over seeds or queries"
+    return "over seeds" if kinds == {True} else "over queries" if kinds == {False} else MIXED
 
 
 def best_score(means: Iterable[Mean]) -> float | None:

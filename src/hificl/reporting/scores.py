@@ -10,6 +10,7 @@ from hificl.reporting.figures import Dot, Dots, Reference
 from hificl.reporting.glossary import DEFAULTS, settings_text
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import (
+    MIXED,
     Group,
     best_score,
     columns,
@@ -83,8 +84,10 @@ def score_figure(
     grid: Grid, group: Group, members: Sequence[Mean], title: str, floors: Sequence[Reference] = ()
 ) -> Dots:
     """Draw the scores of a group as dots with their intervals, highest first."""
-    dots = [_dot(mean) for mean in members]
     over = spread_over(members)
+    mixed = over == MIXED
+    kind = "over seeds; hollow: over queries" if mixed else over
+    dots = [_dot(mean, hollow=mixed and mean.seed_ci95 is None) for mean in members]
     told = "; ".join(
         f"{dot.label} {numbers.with_interval(dot.value, _ends(dot), numbers.score_digits(members[0].scale))}"
         if dot.value is not None
@@ -93,7 +96,7 @@ def score_figure(
     )
     return Dots(
         f"{grid.name}_{group_name(group)}", title, f"Scores with 95 % intervals {over}, highest first: {told}.",
-        f"{unit(members[0])} (95 % {over})", tuple(dots), tuple(floors),
+        f"{unit(members[0])} (95 % {kind})", tuple(dots), tuple(floors),
     )  # fmt: skip
 
 
@@ -215,10 +218,10 @@ def _sorted(by_group: dict[Group, list[Mean]]) -> dict[Group, list[Mean]]:
     }
 
 
-def _dot(mean: Mean) -> Dot:
+def _dot(mean: Mean, *, hollow: bool) -> Dot:
     low, high = mean.ends or (None, None)
     remark = mean.hole.kind if mean.hole else ""
-    return Dot(line_label(mean), mean.score, low, high, "control" if mean.control else mean.variant, remark)
+    return Dot(line_label(mean), mean.score, low, high, "control" if mean.control else mean.variant, remark, hollow)
 
 
 def _ends(dot: Dot) -> tuple[float, float] | None:
