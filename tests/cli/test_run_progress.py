@@ -33,3 +33,17 @@ def test_measurements_have_no_empty_table(capsys: pytest.CaptureFixture[str]) ->
     text = shown("fidelity", capsys)
     assert "60 measurements: hificl report" in text
     assert "method" not in text.replace("methods", "")
+
+
+def test_models_and_options_have_tables_of_their_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    content = json.loads((RESULTS / "main.json").read_text(encoding="utf-8"))
+    other = [{**mean, "backbone": "another"} for mean in content["means"] if mean["task"] == "flags"]
+    done: Any = SimpleNamespace(
+        summaries=[{**content, "backbone": None, "means": [*content["means"], *other]}], files=[tmp_path / "main.json"]
+    )
+    show_outcome(Console(width=100), done)
+    text = capsys.readouterr().out
+    assert "embedded, flags, 300 examples" in text
+    assert "another, flags, 300 examples" in text
+    assert "embedded, relabel, family colour, ways 4, 3200 examples" in text
+    assert "of a single run over queries" in text

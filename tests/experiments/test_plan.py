@@ -95,6 +95,7 @@ def test_seconds_grow_with_examples_queries_and_shots(tmp_path: Path) -> None:
         "zero_shot": {"fit": 0.0, "answer": 0.01, "shots": 0},
         "icl": {"fit": 0.0, "answer": 0.05, "shots": 4},
         "lora": {"fit": 0.5, "answer": 0.02, "shots": 0},
+        "mtv": {"fit": 0.5, "answer": 0.02, "shots": 0},
         "measures": {"fidelity": 30.0},
     }
     write_json(tmp_path / "s.json", {"m": {"t": variants}, "embedded": {"t": variants}})
@@ -107,6 +108,7 @@ def test_seconds_grow_with_examples_queries_and_shots(tmp_path: Path) -> None:
     assert seconds("lora") == pytest.approx(2 + 0.5 * 300 + 0.02 * 200)
     assert known.seconds(Job("embedded", "t", "lora"), 100, 200) == pytest.approx(2 + 0.5 * 100 + 0.02 * 200)
     assert seconds("lora", options={"batch_size": 8, "epochs": 4.0}) == pytest.approx(2 + 0.5 * 50 * 2 + 0.02 * 200)
+    assert seconds("mtv") == pytest.approx(2 + 0.5 * 100 + 0.02 * 200)
     assert seconds("lora", options={"batch_size": -1}) == pytest.approx(2 + 0.02 * 200)
     assert seconds("dora") == seconds("lora")
     assert seconds("lora", options={"steps": 10}) == pytest.approx(2 + 0.5 * 10 + 0.02 * 200)
@@ -125,7 +127,8 @@ def test_seconds_are_medians_over_the_seeds(tmp_path: Path) -> None:
         }
         for seconds, control in ((30.0, None), (60.0, None), (900.0, None), (1.0, "random_lm"))
     ]  # fmt: skip
-    summary = {"rows": [{**row, "options": {"steps": 30}} for row in rows], "train_size": 7}
+    trained = [{**row, "options": {"steps": 30}} for row in rows]
+    summary = {"rows": [*trained, *({**rows[0], "options": {"steps": 0}} for _ in range(9))], "train_size": 7}
     assert measured_seconds(summary, "m") == {"lora": {"fit": 2.0, "answer": 0.25, "shots": 0}}
     file = tmp_path / "s.json"
     write_json(file, {"m": {"t": {"measures": {"x": 1.0}}}})

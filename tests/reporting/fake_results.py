@@ -153,7 +153,7 @@ def screening_grid() -> FakeGrid:
 
 def confirmation_grid() -> FakeGrid:
     """At 50 examples every target is met, at 300 none is; LoRA lacks its 16-shot rival at 300."""
-    grid = FakeGrid("recipe_confirmation", ("task", "variant", "train_size"))
+    grid = FakeGrid("recipe_confirmation", ("task", "variant", "train_size"), reference="hificl_robust")
     for size, own, lora, difference in ((50, [80.0, 82.0], [74.0, 78.0], -5.0), (300, [85.0, 95.0], [90.0, 92.0], 1.0)):
         point = {"train_size": size}
         grid.add("easy_vqa", "hificl_robust", own, point=point, train_size=size, is_reference=True)

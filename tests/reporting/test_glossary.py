@@ -12,8 +12,8 @@ from reporting.reading_sections import row_of, section_of, table_named
 
 VALUES = {"easy_vqa": {"source": "stored"}, "flags": {"source": "defaults"}, "captions": {"source": "defaults"}}
 SAID = (
-    "Learning rates and other settings: on easy-VQA those that a search with the same effort for every method chose; "
-    "on flags, captions the defaults of each method, for nothing was searched there."
+    "Settings, where a line names none of its own and no recipe: on easy-VQA those that a search with the same effort "
+    "for every method chose; on flags, captions the defaults of each method, for nothing was searched there."
 )
 
 
@@ -33,6 +33,10 @@ def test_where_nothing_was_searched_is_said_at_the_head(tmp_path: Path) -> None:
     assert settings_text(VALUES) == SAID
     assert settings_text({"easy_vqa": {"source": "stored"}}).endswith("chose.")
     assert settings_text(None) == settings_text({}) == ""
+    # A comparison says it once.
+    assert settings_text({"source": "defaults", "record": None}, ["flags"]).endswith(
+        "on flags the defaults of each method, for nothing was searched there."
+    )
     grid = main_grid()
     grid.summary["values"] = VALUES
     section = section_of(grid, tmp_path)

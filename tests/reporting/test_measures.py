@@ -11,6 +11,7 @@ from hificl.reporting.figures import Heat, Lines
 from hificl.reporting.found import find_results
 from hificl.reporting.sections import all_sections
 from reporting import fake_results
+from reporting.fake_grid import FakeGrid
 from reporting.fake_results import write_speed
 from reporting.reading_sections import row_of, said, section_of
 
@@ -77,6 +78,19 @@ def test_who_is_ahead_on_other_questions_is_said_at_the_head(tmp_path: Path) -> 
     assert lost in said(section)
     assert lost in [plain_text(fact) for fact in section.short]
     assert not any("LIVE" in fact for fact in said(section))
+
+
+def test_a_line_is_a_loss_where_its_sentence_says_so(tmp_path: Path) -> None:
+    """The default is one place of a sweep: only there the other line is tested, so intervals decide everywhere."""
+    grid = FakeGrid("pairs", ("task", "variant", "num_virtual_tokens"))
+    for pairs in (4, 8, 16):
+        point = {"num_virtual_tokens": pairs}
+        grid.add("flags", "hificl", [9.0, 11.0], point=point, difference=0.1, p_holm=0.9, is_reference=pairs == 8)
+        grid.add("flags", "hificl_kv", [10.0, 12.0], point=point, difference=1.0, is_reference=False)
+    section = section_of(grid, tmp_path)
+    told = "the interval of HiFICL overlaps it at 4, 8, 16"
+    assert any(told in fact for fact in said(section))
+    assert not any(told in plain_text(fact) for fact in section.short)
 
 
 def test_a_grid_of_two_axes_has_a_figure_for_each(tmp_path: Path) -> None:

@@ -119,6 +119,29 @@ def test_a_difference_that_the_seeds_do_not_show_says_so(tmp_path: Path) -> None
     facts = said(section_of(grid, tmp_path))
     doubt = "LoRA by 4.0 [3.0, 5.0] (over queries; over seeds the interval [−1.0, 9.0] holds 0)"
     assert any(doubt in fact for fact in facts)
+    # What is said the other way round has its interval turned.
+    grid.summary["means"][1] |= {
+        "difference": -4.0,
+        "difference_ci95": [-5.0, -3.0],
+        "difference_seed_ci95": [-9.0, 1.0],
+    }
+    facts = said(section_of(grid, tmp_path))
+    assert any(
+        "LoRA by 4.0 [3.0, 5.0] (over queries; over seeds the interval [−1.0, 9.0] holds 0)" in one for one in facts
+    )
+
+
+def test_sentences_name_what_a_grid_tests_against(tmp_path: Path) -> None:
+    grid = FakeGrid("main", ("task", "variant"), reference="lora")
+    for task in ("easy_vqa", "flags"):
+        grid.add(task, "lora", [95.0, 95.0], is_reference=True)
+        grid.add(task, "mimic", [90.0, 91.0], difference=-4.5, is_reference=False)
+    section = section_of(grid, tmp_path)
+    assert "No method is ahead of LoRA on any of the 2 tasks beyond chance." in [
+        plain_text(one) for one in section.short
+    ]
+    assert table_named(section, "tally").columns[1].name == "LoRA ahead, tasks"
+    assert [row[0].strong for row in table_named(section, "overview").rows] == [True, False]
 
 
 def test_names_with_commas_are_told_apart_by_semicolons() -> None:

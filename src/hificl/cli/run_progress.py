@@ -103,24 +103,29 @@ def show_outcome(screen: Console, done: Outcome) -> None:
 
 def _means(summary: Mapping[str, Any]) -> Iterator[Table]:
     """A table for each task and number of examples, with one line per mean of its headline subset."""
-    groups: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for mean in summary["means"]:
         if mean["headline"]:
-            groups.setdefault((mean["task"], mean["train_size"]), []).append(mean)
-    for (task, size), means in groups.items():
-        parts = [task, *([] if means[0]["subset"] == "all" else [means[0]["subset"]]), f"{size} examples"]
+            subset = [] if mean["subset"] == "all" else [mean["subset"]]
+            options = [f"{name} {value}" for name, value in mean["task_options"].items()]
+            model = [] if summary["backbone"] else [mean["backbone"]]
+            parts = (*model, mean["task"], *subset, *options, f"{mean['train_size']} examples")
+            groups.setdefault(parts, []).append(mean)
+    for parts, means in groups.items():
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=", ".join(parts), title_justify="left")
         table.add_column("method", overflow="fold")  # options may be many
-        for name in ("seeds", "score [95 %]", f"minus {means[0]['reference']}", "p (Holm)"):
+        for name in ("runs", "score [95 %]", f"minus {means[0]['reference']}", "p (Holm)"):
             table.add_column(name, justify="right", no_wrap=True)
         for mean in means:
             digits = 1 if mean["scale"] == 100.0 else 4
             p_value = "" if mean["p_holm"] is None else f"{mean['p_holm']:.3f}"
             table.add_row(
-                mean["line"], str(len(mean["seeds"])),
+                mean["line"], str(len(mean["records"])),
                 _interval(mean["score"], mean["seed_ci95"] or mean["score_ci95"], digits, ""),
                 _interval(mean["difference"], mean["difference_ci95"], digits, "+"), p_value,
             )  # fmt: skip
+        if any(len(mean["records"]) == 1 for mean in means) and any(len(mean["records"]) > 1 for mean in means):
+            table.caption, table.caption_justify = "intervals over runs; of a single run over queries", "left"
         yield table
 
 

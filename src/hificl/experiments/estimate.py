@@ -15,7 +15,7 @@ from hificl.errors import InputError
 from hificl.experiments.job import SCORE, Job
 from hificl.experiments.needs import sizes_of
 from hificl.experiments.schedule import Step
-from hificl.training.recipes import recipe_fields, resolve_recipe
+from hificl.training.recipes import is_fitted, recipe_fields, resolve_recipe
 
 SECONDS = Path(__file__).with_name("seconds.json")
 
@@ -27,8 +27,9 @@ class Estimates:
     """What is known about seconds.
 
     Args:
-        file: Seconds by model, task and variant: ``fit``, for one optimiser step of the model's default recipe, and
-            ``answer``, for one query; ``shots`` says with how many demonstrations. Measures have ``measure`` by name.
+        file: Seconds by model, task and variant: ``fit``, for one optimiser step of the model's default recipe (of a
+            fitted method for one example), and ``answer``, for one query; ``shots`` says with how many demonstrations.
+            Measures have ``measure`` by name.
     """
 
     def __init__(self, file: Path = SECONDS) -> None:
@@ -57,8 +58,13 @@ class Estimates:
 
 
 def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size: int) -> float:
-    """Optimiser steps of a training, counted in steps of the default recipe, whose batches may be of another size."""
+    """Optimiser steps of a training, counted in steps of the default recipe, whose batches may be of another size.
+
+    A fitted method has none; its seconds are those for one support example.
+    """
     variant, family = VARIANTS[variant_name], BACKBONES.get(model)
+    if is_fitted(variant.method):
+        return train_size
     defaults = {} if family is None else family.training_defaults.get(variant.method, {})
     asked = {name: value for name, value in {**variant.options, **options}.items() if name in recipe_fields()}
     try:
@@ -103,7 +109,8 @@ def measured_seconds(summary: Mapping[str, Any], model: str) -> dict[str, dict[s
     """Return the seconds by variant in the rows of a grid or a comparison: medians over them, without controls."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for row in summary["rows"]:
-        if row["subset"] == "all" and row["control"] is None and row["score"] is not None:
+        trained = row.get("options", {}).get("steps") != 0
+        if row["subset"] == "all" and row["control"] is None and row["score"] is not None and trained:
             found.setdefault(row["variant"] or row["method"], []).append(row)
     return {
         name: {

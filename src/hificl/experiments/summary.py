@@ -94,6 +94,7 @@ def _heading(grid: Grid, tier: str, entries: Sequence[Entry], facts: Sequence[Ma
         "artefact": grid.artefact,
         "question": grid.question,
         "command": grid.command,
+        "reference": grid.reference,
         "tier": tier,
         "backbone": backbone,
         "revision": revision,

@@ -30,7 +30,7 @@ class Said:
 
 def curve_facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line], flat: Sequence[Mean]) -> Said:
     """Say what the lines of a figure show about the reference, or about HiFICL where no line is the reference."""
-    own = next((line for line in lines.values() if next(iter(line.values())).is_reference), None) or next(
+    own = next((line for line in lines.values() if any(mean.is_reference for mean in line.values())), None) or next(
         (line for line in lines.values() if next(iter(line.values())).method == REFERENCE), None
     )
     if own is None:
@@ -40,7 +40,8 @@ def curve_facts(grid: Grid, title: str, axis: str, lines: Mapping[str, Line], fl
     level: list[Text] = []
     for label, line in lines.items():
         if line is not own and (found := _against(title, axis, name, label, own, line)):
-            (lost if _is_ahead_somewhere(own, line) else level).append(found)
+            said, is_ahead = found
+            (lost if is_ahead else level).append(said)
     return Said((*_range(grid, title, axis, name, own), *_beside(grid, title, axis, flat)), tuple(lost), tuple(level))
 
 
@@ -57,20 +58,6 @@ def _beside(grid: Grid, title: str, axis: str, flat: Sequence[Mean]) -> list[Tex
             ".",
         )
     ]
-
-
-def _is_ahead_somewhere(own: Line, other: Line) -> bool:
-    """Whether a line lies above the own one at some place: by the test where there is one, else by the intervals."""
-    for place, mean in other.items():
-        mine = own.get(place)
-        if mine is None or mean.score is None or mine.score is None:
-            continue
-        if mine.is_reference and mean.p_holm is not None:
-            if is_different(mean) and (mean.difference or 0.0) > 0:
-                return True
-        elif mean.ends and mine.ends and mean.ends[0] > mine.ends[1]:
-            return True
-    return False
 
 
 def _range(grid: Grid, title: str, axis: str, name: str, line: Line) -> list[Text]:
@@ -103,8 +90,11 @@ def _against_default(axis: str, line: Line) -> str | None:
     )
 
 
-def _against(title: str, axis: str, name: str, label: str, own: Line, other: Line) -> Text | None:
-    """At which places of the axis the interval of the own line, ``name``, lies above, or below, that of another."""
+def _against(title: str, axis: str, name: str, label: str, own: Line, other: Line) -> tuple[Text, bool] | None:
+    """At which places of the axis the own line, ``name``, lies above, or below, another; and whether that is ahead.
+
+    By the paired test where every place has one, else by the intervals.
+    """
     both = [place for place in own if place in other and own[place].ends and other[place].ends]
     both = [place for place in both if own[place].score is not None and other[place].score is not None]
     if not both:
@@ -124,10 +114,15 @@ def _against(title: str, axis: str, name: str, label: str, own: Line, other: Lin
         )
         if places
     ]
-    return (f"Beside {label} on {title}, the interval of {name} ", *joined(list(parts)), f" ({axis_label(axis)}).")
+    said: Text = (
+        f"Beside {label} on {title}, the interval of {name} ",
+        *joined(list(parts)),
+        f" ({axis_label(axis)}).",
+    )
+    return said, bool(below)
 
 
-def _tested(title: str, axis: str, name: str, label: str, other: Line) -> Text:
+def _tested(title: str, axis: str, name: str, label: str, other: Line) -> tuple[Text, bool]:
     """At which places of the axis a line is told apart from the reference at the same place."""
     apart = {place: mean.difference or 0.0 for place, mean in other.items() if is_different(mean)}
     ahead, behind = ([place for place in apart if sign * apart[place] < 0] for sign in (1, -1))
@@ -137,7 +132,12 @@ def _tested(title: str, axis: str, name: str, label: str, other: Line) -> Text:
         for words, places in (("ahead at", ahead), ("behind at", behind), ("not told apart at", level))
         if places
     ]
-    return (f"Beside {label} on {title}, {name} is ", *joined(list(parts)), f" ({axis_label(axis)}; paired, Holm).")
+    said: Text = (
+        f"Beside {label} on {title}, {name} is ",
+        *joined(list(parts)),
+        f" ({axis_label(axis)}; paired, Holm).",
+    )
+    return said, bool(behind)
 
 
 def _places(places: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ def glossary_section(grids: Sequence[Grid]) -> Section | None:
     means = [mean for grid in grids for mean in grid.means]
     measured = [one for grid in grids for one in grid.measurements]
     tasks = dict.fromkeys([*(mean.task for mean in means), *(one.task for one in measured)])
-    methods = dict.fromkeys([*(mean.method for mean in means), *(one.variant for one in measured)])
+    methods = dict.fromkeys([*(mean.method for mean in means), *(one.method or one.variant for one in measured)])
     tables = [_tasks(means, list(tasks)), _methods(list(methods))]
     if not any(table.rows for table in tables):
         return None
@@ -30,10 +30,17 @@ def glossary_section(grids: Sequence[Grid]) -> Section | None:
     return Section(NAME, "Tasks and methods by name", question, tables=tuple(one for one in tables if one.rows))
 
 
-def settings_text(values: Mapping[str, Any] | None) -> str:
-    """Say on which tasks the settings of the methods were searched; empty where a summary does not tell."""
+def settings_text(values: Mapping[str, Any] | None, tasks: Sequence[str] = ()) -> str:
+    """Say on which tasks the settings of the methods were searched; empty where a summary does not tell.
+
+    Args:
+        values: Where they come from, by task; or for all of ``tasks`` at once, as a comparison says it.
+        tasks: Of the summary.
+    """
+    known = dict(values or {})
+    by_task = dict.fromkeys(tasks, known) if "source" in known else known
     found: dict[str, list[str]] = {}
-    for task, one in (values or {}).items():
+    for task, one in by_task.items():
         if isinstance(one, Mapping) and (source := one.get("source")):
             found.setdefault("searched" if source in SEARCHED else str(source), []).append(task_label(task))
     parts = []
@@ -41,7 +48,7 @@ def settings_text(values: Mapping[str, Any] | None) -> str:
         parts.append(f"on {', '.join(names)} those that a search with the same effort for every method chose")
     if names := found.get(DEFAULTS):
         parts.append(f"on {', '.join(names)} the defaults of each method, for nothing was searched there")
-    return f"Learning rates and other settings: {'; '.join(parts)}." if parts else ""
+    return f"Settings, where a line names none of its own and no recipe: {'; '.join(parts)}." if parts else ""
 
 
 def _tasks(known: Sequence[Mean], tasks: Sequence[str]) -> Table:
@@ -84,7 +91,7 @@ def _methods(names: Sequence[str]) -> Table:
         for name in names
         if name in METHODS
     )
-    note = "A name with more behind a comma is the method with that difference."
+    note = "Other names are those of one of these methods, with the difference that they tell."
     return Table(NAME + "_methods", "Methods", heads, rows, (note,))
 
 

@@ -128,6 +128,9 @@ class Measurement:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the recipe or of the PEFT config that the cell sets."""
 
+    method: str = ""
+    """Name in ``METHODS``; empty where its file does not say."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -154,6 +157,9 @@ class Grid:
     holes: tuple[Hole, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    reference: str = REFERENCE
+    """The variant that the others are tested against."""
 
     @property
     def headline(self) -> tuple[Mean, ...]:

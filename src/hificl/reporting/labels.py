@@ -8,7 +8,7 @@ from pathlib import Path
 from hificl.reporting import numbers
 from hificl.reporting.document import NOTHING, Cell, Column, Link, empty_cell, hole_cell
 from hificl.reporting.grid import Ends, Grid, Mean
-from hificl.reporting.names import REFERENCE, method_label, metric_label, option_labels, subset_label, task_label
+from hificl.reporting.names import method_label, metric_label, option_labels, subset_label, task_label
 
 SHOWN_ELSEWHERE = {
     "task",
@@ -73,7 +73,7 @@ def line_label(mean: Mean, *without: str, shots: bool = True) -> str:
 
 def reference_label(grid: Grid) -> str:
     """What the means of a grid are tested against."""
-    return next((mean.label for mean in grid.means if mean.is_reference), method_label(REFERENCE))
+    return method_label(grid.reference)
 
 
 def extra_axes(mean: Mean) -> list[str]:

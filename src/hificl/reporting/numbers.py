@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 MINUS = "\N{MINUS SIGN}"
@@ -37,6 +38,11 @@ def with_spread(value: float, ends: Sequence[float] | None, seeds: int, digits: 
         return with_interval(value, ends, digits, sign)
     low, high = (plain(end, digits, sign) for end in ends)
     return f"{plain(value, digits, sign)} ({low} to {high})"
+
+
+def is_above(one: float, other: float) -> bool:
+    """Whether a score is higher; the same answers may give other last bits in another order of sums."""
+    return one > other and not math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def p_value(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from hificl.reporting.document import Hole
 from hificl.reporting.evidence import Evidence
 from hificl.reporting.grid import Ends, Grid, Mean, Measurement, Row
-from hificl.reporting.names import task_label
+from hificl.reporting.names import REFERENCE, task_label
 
 Summary = Mapping[str, Any]
 SCALES = {"cider_d": 1.0, "chair": 1.0, "mme": 1.0}
@@ -35,6 +35,7 @@ def grid_from_summary(summary: Summary, path: Path, evidence: Evidence) -> Grid:
         replace(mean, where=_where(one, several), where_names=frozenset(one.get("task_options") or {}))
         for mean, one in zip(_means(summary["means"], rows, folder), summary["means"], strict=True)
     ]
+    reference = str(summary.get("reference") or REFERENCE)
     unfinished = [("failed", one) for one in summary["failed"]] + [("missing", one) for one in summary["missing"]]
     for measurement in summary["measurements"]:
         evidence.note(folder / measurement["record"])
@@ -43,10 +44,10 @@ def grid_from_summary(summary: Summary, path: Path, evidence: Evidence) -> Grid:
         question=summary["question"] or "", tier=summary["tier"], backbone=_backbone(summary),
         revision=summary["revision"], planned=summary["planned"], finished=summary["finished"],
         axes=tuple(summary["axes"]), path=path,
-        means=(*means, *_empty_means(unfinished, means, summary.get("headline_subset") or {})),
+        means=(*means, *_empty_means(unfinished, means, summary.get("headline_subset") or {}, reference)),
         measurements=tuple(_measurement(one, folder) for one in summary["measurements"]),
         holes=(*(_hole(kind, one, folder) for kind, one in unfinished), *_stale(rows), *_speed_holes(summary)),
-        facts={name: summary.get(name) for name in ("command", "values", "data")},
+        facts={name: summary.get(name) for name in ("command", "values", "data")}, reference=reference,
     )  # fmt: skip
 
 
@@ -153,7 +154,9 @@ def _mean_of_rows(rows: Sequence[Row]) -> Mean:
     )  # fmt: skip
 
 
-def _empty_means(unfinished: Iterable[tuple[str, Summary]], means: Sequence[Mean], subsets: Summary) -> list[Mean]:
+def _empty_means(
+    unfinished: Iterable[tuple[str, Summary]], means: Sequence[Mean], subsets: Summary, reference: str = REFERENCE
+) -> list[Mean]:
     """A mean without a number for every point of which no seed is finished, so that it has its place in tables."""
     there = {(mean.task, mean.variant, _key(mean.point)) for mean in means}
     found: dict[tuple[Any, ...], Mean] = {}
@@ -169,7 +172,9 @@ def _empty_means(unfinished: Iterable[tuple[str, Summary]], means: Sequence[Mean
             subset=subsets.get(one["task"], like.subset if like else "all"), headline=True,
             metric=like.metric if like else "", scale=like.scale if like else None, rows=(), score=None,
             seed_ci95=None, score_ci95=None, difference=None, difference_ci95=None, p_holm=None,
-            hole=_hole(kind, one), where=_where(one, like is not None and like.where != ""),
+            hole=_hole(kind, one),
+            reference=one["variant"] == reference and one["point"].get("control") is None,
+            where=_where(one, like is not None and like.where != ""),
             where_names=frozenset(one.get("task_options") or {}),
         )  # fmt: skip
     return list(found.values())
@@ -190,7 +195,7 @@ def _backbone(summary: Summary) -> str:
 def _measurement(one: Summary, folder: Path) -> Measurement:
     return Measurement(
         one["measure"], one["task"], one["variant"], one["seed"], one["point"], one["results"],
-        one.get("volatile") or {}, folder / one["record"], one.get("options") or {},
+        one.get("volatile") or {}, folder / one["record"], one.get("options") or {}, one.get("method") or "",
     )  # fmt: skip
 
 

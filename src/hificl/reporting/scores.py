@@ -65,11 +65,11 @@ def score_section(grid: Grid, floors: Sequence[Reference] = ()) -> Section:
         ]
     else:
         short = [
-            *tally_facts(by_group),
+            *tally_facts(reference_label(grid), by_group),
             *(compact_fact(grid, members, titles[group]) for group, members in by_group.items()),
         ]
     short += [fact for group, members in by_group.items() for fact in control_facts(grid, members, titles[group])][:1]
-    settings = settings_text(grid.facts.get("values"))
+    settings = settings_text(grid.facts.get("values"), grid.tasks)
     if DEFAULTS in settings:  # a lead over methods whose settings nobody searched says less
         short.append((settings,))
     elsewhere = _where_others_win(grid)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import columns, line_label, score_cell, score_link
@@ -108,14 +109,9 @@ def _scores(line: Mapping[str, Mean]) -> dict[tuple[str, int], float]:
 
 def _rank(score: float, scores: Sequence[float]) -> float:
     """The place of a score, from 1; equal ones share the mean of their places."""
-    above = sum(_is_above(one, score) for one in scores)
-    equal = sum(not _is_above(one, score) and not _is_above(score, one) for one in scores)
+    above = sum(numbers.is_above(one, score) for one in scores)
+    equal = sum(not numbers.is_above(one, score) and not numbers.is_above(score, one) for one in scores)
     return above + (equal + 1) / 2
-
-
-def _is_above(one: float, other: float) -> bool:
-    """Whether a score is higher; the same answers may give other last bits in another order of sums."""
-    return one > other and not math.isclose(one, other, rel_tol=1e-9)
 
 
 def _table(grid: Grid, name: str, rung: Rung) -> Table:
@@ -151,7 +147,7 @@ def _beside(grid: Grid, rung: Rung) -> Iterator[Text]:
         for task, rival in line.items():
             scores = [one.means[task].score or 0.0 for one in rung.candidates if task in one.means]
             if scores and rival.score is not None:
-                above = sum(_is_above(score, rival.score) for score in scores)
+                above = sum(numbers.is_above(score, rival.score) for score in scores)
                 have = "has" if above == 1 else "have"
                 yield (
                     f"{rung.title}, {task_label(task)}: {label} has ", score_link(rival, grid),

@@ -90,7 +90,7 @@ def _source(grid: Grid) -> Text:
     parts.append(f"Model: {grid.backbone}. ")
     if grid.planned is not None:
         parts.append(f"{grid.finished} of {grid.planned} cells are finished. ")
-    if settings := settings_text(grid.facts.get("values")):
+    if settings := settings_text(grid.facts.get("values"), grid.tasks):
         parts.append(f"{settings} ")
     parts += ["Summary: ", Link(grid.path.name, grid.path), "."]
     return tuple(parts)

@@ -179,6 +179,8 @@ def _doubt(mean: Mean, digits: int) -> str:
     ends = mean.difference_seed_ci95
     if ends is None or not ends[0] < 0 < ends[1]:
         return ""
+    if (mean.difference or 0.0) < 0:
+        ends = -ends[1], -ends[0]
     return f" (over queries; over seeds the interval {numbers.interval(ends, digits)} holds 0)"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hificl.reporting.document import Cell, Table, Text
 from hificl.reporting.grid import Grid, Mean
-from hificl.reporting.labels import Group, columns, is_different, line_label
+from hificl.reporting.labels import Group, columns, is_different, line_label, reference_label
 from hificl.reporting.names import subset_label, task_label
 
 
@@ -30,17 +30,18 @@ def tally_tables(grid: Grid, by_group: Mapping[Group, Sequence[Mean]]) -> list[T
         )
         for one in _counts(by_group)
     )
-    heads = columns("method", "HiFICL ahead, tasks", "level, tasks", "HiFICL behind, tasks")
+    own = reference_label(grid)
+    heads = columns("method", f"{own} ahead, tasks", "level, tasks", f"{own} behind, tasks")
     note = (
         "Ahead and behind: paired over the same queries, p < 0.05 after Holm, and an interval without zero. Level: all "
         "else."
     )
-    title = "HiFICL against each method, number of tasks"
+    title = f"{own} against each method, number of tasks"
     return [Table(f"{grid.name}_tally", title, heads, rows, (note,))] if rows else []
 
 
-def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
-    """Say whom the reference beats on every task, and who beats it somewhere."""
+def tally_facts(own: str, by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
+    """Say whom the reference, ``own``, beats on every task, and who beats it somewhere."""
     counts = _counts(by_group)
     always = [one.label for one in counts if one.ahead and not one.level and not one.behind]
     losses = [f"{one.label} (on {one.behind})" for one in counts if one.behind]
@@ -48,16 +49,16 @@ def tally_facts(by_group: Mapping[Group, Sequence[Mean]]) -> list[Text]:
     facts: list[Text] = []
     judged = _judged_by(by_group)
     if always:
-        facts.append((f"Over {tasks} tasks HiFICL is ahead of {_listed(always)} wherever both have a number{judged}.",))
+        facts.append((f"Over {tasks} tasks {own} is ahead of {_listed(always)} wherever both have a number{judged}.",))
     if losses:
         facts.append(
             (
-                f"HiFICL does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
+                f"{own} does not win everywhere: on some tasks ahead of it {'is' if len(losses) == 1 else 'are'} "
                 f"{_listed(losses)}{judged}.",
             )
         )
     elif counts:
-        facts.append((f"No method is ahead of HiFICL on any of the {tasks} tasks beyond chance{judged}.",))
+        facts.append((f"No method is ahead of {own} on any of the {tasks} tasks beyond chance{judged}.",))
     return facts
 
 

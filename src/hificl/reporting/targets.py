@@ -8,9 +8,9 @@ from statistics import stdev
 
 from hificl.reporting import numbers
 from hificl.reporting.curves import curve_section
-from hificl.reporting.document import Cell, Section, Table, Text, empty_cell, plain_text
+from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.grid import Grid, Mean
-from hificl.reporting.labels import columns, group_title, groups, score_cell
+from hificl.reporting.labels import columns, group_title, groups, is_different, score_cell
 
 GRID = "recipe_confirmation"
 RIVAL = "lora"
@@ -25,9 +25,9 @@ SHARE = 0.17
 """Of the rival's trainable parameters, how many it may have."""
 
 NOTE = (
-    "Above LoRA: difference of the means, the 95 % interval of the paired difference over queries has to lie above 0. "
-    "Spread: standard deviation over seeds. Lowest seed: the least distance of a seed to the demonstrations of that "
-    "seed."
+    "Judged on all queries. Above LoRA: difference of the means; the 95 % interval of the paired difference over "
+    "queries has to lie above 0, and p below 0.05 after Holm. Spread: standard deviation over seeds. Lowest seed: the "
+    "least distance of a seed to the demonstrations of that seed. Both are judged where the two have the same seeds."
 )
 
 
@@ -70,20 +70,21 @@ def targets_section(grid: Grid, axes: Sequence[str]) -> Section:
             own = next((mean for mean in members if mean.is_reference), None)
             if own is not None and own.score is not None:
                 title = group_title(group, members, sizes=True)
-                judged[title] = judge(own, members)
+                if subset == "all":
+                    judged[title] = judge(own, members)
                 scores.append((Cell(title, title), *_scores(grid, own, members)))
     if not judged:
         return curves
-    facts = [*_tally(judged), *curves.facts]
+    tally = _tally(judged)
     heads = columns("place", "robust", "paper", "LoRA", f"{FEW}-shot", f"{MANY}-shot")
     tables = (
         _table(grid, judged),
         Table(f"{grid.name}_scores", "Scores at every place", heads, tuple(scores)),
         *curves.tables,
     )
-    short = tuple(fact for fact in facts[: len(TARGETS)] if plain_text(fact))
     return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), curves.figures, tables, curves.notes, short, grid.holes
+        grid.name, grid.title, grid.question, (), (*tally, *curves.facts), curves.figures, tables, curves.notes,
+        (*tally, *curves.short), grid.holes,
     )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def _above(own: Mean, rival: Mean | None) -> Verdict | None:
         return None
     difference, low, high = -rival.difference, -rival.difference_ci95[1], -rival.difference_ci95[0]
     shown = numbers.with_interval(difference, (low, high), numbers.score_digits(own.scale), "+")
-    return Verdict(shown, difference, low > 0, low, high)
+    return Verdict(shown, difference, low > 0 and is_different(rival), low, high)
 
 
 def _by_seed(mean: Mean) -> dict[int, float]:
@@ -118,26 +119,31 @@ def _by_seed(mean: Mean) -> dict[int, float]:
 
 def _spread(own: Mean, rival: Mean | None) -> Verdict | None:
     mine, theirs = _by_seed(own), {} if rival is None else _by_seed(rival)
-    if len(mine) < 2 or len(theirs) < 2:
+    if len(mine) < 2 or mine.keys() != theirs.keys():
         return None
     digits = numbers.score_digits(own.scale)
     spread, limit = stdev(mine.values()), stdev(theirs.values())
-    return Verdict(f"{numbers.plain(spread, digits)} / {numbers.plain(limit, digits)}", spread - limit, spread <= limit)
+    return Verdict(
+        f"{numbers.plain(spread, digits)} / {numbers.plain(limit, digits)}",
+        spread - limit,
+        not numbers.is_above(spread, limit),
+    )
 
 
 def _lowest(own: Mean, demonstrations: Mean | None) -> Verdict | None:
     mine, theirs = _by_seed(own), {} if demonstrations is None else _by_seed(demonstrations)
-    if not (shared := mine.keys() & theirs.keys()):
+    if not mine or mine.keys() != theirs.keys():
         return None
-    least = min(mine[seed] - theirs[seed] for seed in shared)
-    return Verdict(numbers.plain(least, numbers.score_digits(own.scale), "+"), least, least >= 0)
+    least = min(mine[seed] - theirs[seed] for seed in mine)
+    met = not any(numbers.is_above(theirs[seed], mine[seed]) for seed in mine)
+    return Verdict(numbers.plain(least, numbers.score_digits(own.scale), "+"), least, met)
 
 
 def _at_least(own: Mean, demonstrations: Mean | None) -> Verdict | None:
     if demonstrations is None or demonstrations.score is None or own.score is None:
         return None
-    difference = own.score - demonstrations.score
-    return Verdict(numbers.plain(difference, numbers.score_digits(own.scale), "+"), difference, difference >= 0)
+    difference, met = own.score - demonstrations.score, not numbers.is_above(demonstrations.score, own.score)
+    return Verdict(numbers.plain(difference, numbers.score_digits(own.scale), "+"), difference, met)
 
 
 def _parameters(own: Mean, rival: Mean | None) -> Verdict | None:
@@ -155,8 +161,8 @@ def _tally(judged: Mapping[str, Sequence[Verdict | None]]) -> list[Text]:
         found = {title: one for title, verdicts in judged.items() if (one := verdicts[position]) is not None}
         if found:
             missed = [f"{title} ({one.shown})" for title, one in found.items() if not one.met]
-            count = f"{len(found) - len(missed)} of {len(found)} places"
-            said = f"Target, {target.words}: met at {count if len(found) > 1 or missed else 'the only place'}"
+            count = f"{len(found) - len(missed)} of {len(found)} {'place' if len(found) == 1 else 'places'}"
+            said = f"Target, {target.words}: met at {count}"
             facts.append((said + (f"; missed at {'; '.join(missed)}." if missed else "."),))
     return facts
 

@@ -242,7 +242,7 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     if name != "paper":
         chosen.update({key: value for key, value in family_defaults.items() if key in known})
     chosen.update(overrides)
-    if "epochs" in overrides:  # who names the passes gets as many
+    if overrides.get("epochs") is not None:  # who names the passes gets as many
         chosen.setdefault("least_steps", 0)
     for key, value in chosen.items():
         _check_type(key, value, known[key])
