@@ -179,7 +179,8 @@ def test_costs_are_ratios_to_hificl(tmp_path: Path) -> None:
         "5.50×",
     ]
     section = section_of(fake_results.inference_cost_grid, tmp_path / "other")
-    assert "zero-shot 1.00×, 4-shot ICL 5.00× and 8-shot ICL 9.00×" in said(section)[0]
+    assert "over that of zero-shot: HiFICL 1.00×, 4-shot ICL 5.00× and 8-shot ICL 9.00×." in said(section)[0]
+    assert row_of(section.tables[0], "4-shot ICL")[4:6] == ["250 ms [45.0 ms, 55.0 ms]", "5.00×"]
     assert row_of(section.tables[0], "8-shot ICL")[1] == "220"
 
 

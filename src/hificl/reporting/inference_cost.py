@@ -9,13 +9,16 @@ from typing import Any
 
 from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Link, Section, Table, Text, empty_cell, joined
-from hificl.reporting.figures import Dot, Dots
+from hificl.reporting.figures import Dot, Dots, Reference
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.labels import columns
 from hificl.reporting.measured import link, of_measure, over_seeds, seeds_text
 from hificl.reporting.names import REFERENCE, method_label, task_label
 
 MEASURE = "inference_cost"
+BASE = "zero_shot"
+"""What every method is timed beside, in turns."""
+
 TIMES = (("seconds_to_first_token", "time to first token"), ("seconds_per_token", "time per further token"))
 
 
@@ -41,6 +44,15 @@ class _Line:
             return None
         return over_seeds([spread["median"] for spread in spreads], (spreads[0]["low"], spreads[0]["high"]))
 
+    def ratio(self, name: str) -> tuple[float, float | None, float | None] | None:
+        """Time over that of zero-shot in the same rounds: of times from other minutes a machine makes what it likes."""
+        found = []
+        for one, own in self.seeds:
+            lines = one.volatile["lines"]
+            if own != BASE and BASE in lines:
+                found.append(lines[own][name]["median"] / lines[BASE][name]["median"])
+        return over_seeds(found) if found else None
+
     @property
     def measurements(self) -> list[Measurement]:
         """Where the numbers stand."""
@@ -56,7 +68,7 @@ def inference_cost_section(grid: Grid) -> Section:
         title, name = f"Answering on {task_label(task)}", f"{grid.name}_{task}"
         tables.append(_table(grid, name, title, lines))
         figures += [_figure(f"{name}_{quantity}", title, quantity, words, lines) for quantity, words in TIMES]
-        facts += _facts(grid, title, lines)
+        facts += _facts(title, grid, lines)
     note = (
         "Operations and cache are counted; times are medians of rounds in which each method runs in turns with "
         "zero-shot. In square brackets: quartiles over rounds, of one seed; in round ones: lowest and highest seed."
@@ -68,7 +80,7 @@ def inference_cost_section(grid: Grid) -> Section:
 
 def _lines(measurements: Sequence[Measurement]) -> list[_Line]:
     found: dict[tuple[str, int], list[tuple[Measurement, str]]] = {}
-    for one in measurements:
+    for one in {one.record: one for one in measurements}.values():  # a cell that stands for all seeds is one run
         own = next(iter(one.results["lines"]))
         found.setdefault((one.variant, one.results["lines"][own]["shots"]), []).append((one, own))
     first = measurements[0]
@@ -90,9 +102,11 @@ def _table(grid: Grid, name: str, title: str, lines: Sequence[_Line]) -> Table:
         ):
             value = line.counted(quantity)
             cells.append(empty_cell() if value is None else Cell(show(value), value, target=target))
-        cells += [_time_cell(line, quantity, target) for quantity, _ in TIMES]
+        for quantity, _ in TIMES:
+            cells += [_time_cell(line, quantity, target), _ratio_cell(line, quantity, target)]
         rows.append(tuple(cells))
-    heads = columns("method", "prompt tokens", "operations of the prompt", "cache", *(words for _, words in TIMES))
+    timed = [head for _, words in TIMES for head in (words, f"{words} / zero-shot")]
+    heads = columns("method", "prompt tokens", "operations of the prompt", "cache", *timed)
     return Table(name, title, heads, tuple(rows))
 
 
@@ -107,39 +121,37 @@ def _time_cell(line: _Line, quantity: str, target: Any) -> Cell:
     return Cell(numbers.seconds(value) + spread, value, low, high, target, seeds_text(line.measurements))
 
 
+def _ratio_cell(line: _Line, quantity: str, target: Any) -> Cell:
+    ratio = line.ratio(quantity)
+    if ratio is None:
+        return empty_cell()
+    return Cell(_ratio_text(ratio), *ratio, target, seeds_text(line.measurements))
+
+
+def _ratio_text(ratio: tuple[float, float | None, float | None]) -> str:
+    value, low, high = ratio
+    spread = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+    return f"{numbers.ratio(value)}{spread}"
+
+
 def _figure(name: str, title: str, quantity: str, words: str, lines: Sequence[_Line]) -> Dots:
     dots = []
     for line in lines:
-        timed = line.timed(quantity)
-        value, low, high = (
-            (None, None, None) if timed is None else (1e3 * end if end is not None else None for end in timed)
-        )
-        dots.append(Dot(line.label, value, low, high, line.key, "not measured"))
-    told = "; ".join(f"{dot.label} {dot.value:.3g} ms" for dot in dots if dot.value is not None)
+        if line.key != BASE:
+            value, low, high = line.ratio(quantity) or (None, None, None)
+            dots.append(Dot(line.label, value, low, high, line.key, "not measured"))
+    told = "; ".join(f"{dot.label} {dot.value:.2f}" for dot in dots if dot.value is not None)
     return Dots(
-        name,
-        f"{title}: {words}",
-        f"{words.capitalize()} in milliseconds: {told}.",
-        f"{words}, ms (logarithmic)",
-        tuple(dots),
-        log_x=True,
-    )
+        name, f"{title}: {words}", f"{words.capitalize()} over that of zero-shot in the same rounds: {told}.",
+        f"{words}, ratio to zero-shot (logarithmic)", tuple(dots), (Reference(1.0, "zero-shot"),), log_x=True,
+    )  # fmt: skip
 
 
-def _facts(grid: Grid, title: str, lines: Sequence[_Line]) -> list[Text]:
-    own = next((line for line in lines if line.key == REFERENCE), None)
-    base = own.timed(TIMES[0][0]) if own else None
-    if own is None or base is None:
-        return []
+def _facts(title: str, grid: Grid, lines: Sequence[_Line]) -> list[Text]:
+    """The time to the first token in units of zero-shot's, the method that this is about first."""
     parts: list[Text] = []
-    for line in lines:
-        timed = line.timed(TIMES[0][0])
-        if line is not own and timed is not None:
-            text = numbers.ratio(timed[0] / base[0])
-            parts.append(
-                (f"{line.label} ", Link(text, link("", line.measurements, grid).target, "time to first token"))
-            )
-    if not parts:
-        return []
-    value = Link(numbers.seconds(base[0]), link("", own.measurements, grid).target, "median time to first token")
-    return [(f"{title}: {own.label} gives its first token after ", value, "; in units of that: ", *joined(parts), ".")]
+    for line in sorted(lines, key=lambda one: one.key != REFERENCE):
+        if (ratio := line.ratio(TIMES[0][0])) is not None:
+            link_ = Link(_ratio_text(ratio), link("", line.measurements, grid).target, "in the same rounds")
+            parts.append((f"{line.label} ", link_))
+    return [(f"{title}, time to the first token over that of zero-shot: ", *joined(parts), ".")] if parts else []

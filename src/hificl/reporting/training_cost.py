@@ -40,9 +40,9 @@ def training_cost_section(grid: Grid) -> Section:
             facts += _facts(grid, title, variants)
     note = (
         "Operations are counted by torch's counter over the steps named, not estimated; time is the median step times "
-        "the number of steps; memory is the peak of the process. In round brackets: lowest and highest seed. A teacher "
-        "sees as many demonstrations as its method's name says here, else as many as are the default of model and "
-        "method (of MimIC, LIVE and M2IV on the embedded model four)."
+        "the number of steps; memory is the most that torch holds during a few steps beyond the model. In round "
+        "brackets: lowest and highest seed. A teacher sees as many demonstrations as its method's name says here, else "
+        "as many as are the default of model and method (of MimIC, LIVE and M2IV on the embedded model four)."
     )
     return Section(
         grid.name, grid.title, grid.question, (), tuple(facts), tuple(figures), tuple(tables), (note,), (), grid.holes
