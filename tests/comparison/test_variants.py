@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hificl.backbones import load_backbone
-from hificl.comparison import VARIANTS, Variant, find_variants
-from hificl.comparison.values import Values, stored_values
+from hificl.comparison import VARIANTS, find_variants
+from hificl.comparison.values import stored_values
 from hificl.errors import InputError
 from hificl.methods import METHODS
 from hificl.training.identity import peft_values
@@ -62,10 +62,3 @@ def test_a_variant_of_a_recipe_is_that_recipe_whatever_a_search_chose(recipe: st
     assert found.recipe == wanted.recipe
     assert peft_values(found.config) == peft_values(wanted.config)
     assert stored_values(backbone, "easy_vqa").options(VARIANTS["hificl_start"], {})["learning_rate"] == 0.005
-
-
-def test_passes_of_the_caller_are_as_many_whatever_the_least_steps() -> None:
-    long = Variant("long", "hificl", options={"least_steps": 300, "average": 0.3}, searched=False)
-    assert Values("defaults").options(long, {"epochs": 16.0}) == {"average": 0.3, "epochs": 16.0}
-    assert Values("defaults").options(long, {"epochs": None})["least_steps"] == 300
-    assert Values("defaults").options(long, {"epochs": 2.0, "least_steps": 5})["least_steps"] == 5

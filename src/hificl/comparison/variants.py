@@ -40,11 +40,6 @@ class Variant:
     searched: bool = True
     """Whether what a search chose for the method holds for it too; a whole recipe says everything itself."""
 
-    def unless(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """Return its options beside those of a caller: passes that these name are not made more by its least steps."""
-        named = overrides.get("epochs") is not None
-        return {name: value for name, value in self.options.items() if not (named and name == "least_steps")}
-
     @property
     def is_plain(self) -> bool:
         """Whether it is the method itself."""

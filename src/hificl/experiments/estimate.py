@@ -15,7 +15,8 @@ from hificl.errors import InputError
 from hificl.experiments.job import SCORE, Job
 from hificl.experiments.needs import sizes_of
 from hificl.experiments.schedule import Step
-from hificl.training.recipes import is_fitted, recipe_fields, resolve_recipe
+from hificl.methods import METHODS
+from hificl.training.recipes import recipe_fields, resolve_recipe
 
 SECONDS = Path(__file__).with_name("seconds.json")
 
@@ -46,7 +47,7 @@ class Estimates:
         one = known.get(job.variant) or known.get(VARIANTS[job.variant].method)
         if one is None or train_size is None or query_size is None:
             return None
-        fit = one["fit"] and one["fit"] * _steps(job.model, job.variant, job.options, train_size)
+        fit = one["fit"] * _steps(job.model, job.variant, job.options, train_size)
         if job.measure != SCORE:
             extra = known.get("measures", {}).get(job.measure)
             return None if extra is None else FIXED + fit + extra
@@ -60,10 +61,10 @@ class Estimates:
 def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size: int) -> float:
     """Optimiser steps of a training, counted in steps of the default recipe, whose batches may be of another size.
 
-    A fitted method has none; its seconds are those for one support example.
+    A fitted method has none; its seconds are those for one support example. A prompt has none at all.
     """
     variant, family = VARIANTS[variant_name], BACKBONES.get(model)
-    if is_fitted(variant.method):
+    if METHODS[variant.method].kind != "trained":
         return train_size
     defaults = {} if family is None else family.training_defaults.get(variant.method, {})
     asked = {name: value for name, value in {**variant.options, **options}.items() if name in recipe_fields()}
@@ -114,22 +115,20 @@ def measured_seconds(summary: Mapping[str, Any], model: str) -> dict[str, dict[s
             found.setdefault(row["variant"] or row["method"], []).append(row)
     return {
         name: {
-            "fit": round(
-                median(
-                    (row["train_seconds"] or 0.0)
-                    / (
-                        _steps(model, name, row.get("options", {}), row.get("train_size") or summary["train_size"])
-                        or 1.0
-                    )
-                    for row in rows
-                ),
-                5,
-            ),
+            "fit": round(median(_fit_seconds(row, name, summary, model) for row in rows), 5),
             "answer": round(median(row["seconds_per_answer"] for row in rows), 5),
             "shots": rows[0]["shots"],
         }
         for name, rows in found.items()
     }
+
+
+def _fit_seconds(row: Mapping[str, Any], variant: str, summary: Mapping[str, Any], model: str) -> float:
+    """Seconds of one step of a row, or of one example where a method is fitted; 0 for a prompt."""
+    if not row["train_seconds"]:
+        return 0.0
+    size = row.get("train_size") or summary["train_size"]
+    return float(row["train_seconds"] / _steps(model, variant, row.get("options", {}), size))
 
 
 def store_seconds(summary: Mapping[str, Any], model: str, task: str, file: str | Path = SECONDS) -> None:

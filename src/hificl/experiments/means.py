@@ -79,6 +79,7 @@ def _table_means(members: Sequence[Scored], variant: str) -> list[dict[str, Any]
     lines: dict[str, dict[int, Scored]] = {}
     places: dict[str, list[Any]] = {}
     for one in members:
+        # The name under which score_differences looks for what the others are compared with, whatever its variant.
         line = REFERENCE if one.line == reference else one.line
         if one.common["point"] not in places.setdefault(line, []):
             places[line].append(one.common["point"])

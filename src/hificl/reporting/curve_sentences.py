@@ -10,7 +10,7 @@ from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import is_different, line_label, score_link
 from hificl.reporting.names import REFERENCE, axis_label
 
-Line = Mapping[float, Mean]
+Line = dict[float, Mean]
 """Means of one line by their place on the axis."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hificl.reporting import numbers
-from hificl.reporting.curve_sentences import curve_facts
+from hificl.reporting.curve_sentences import Line, curve_facts
 from hificl.reporting.document import Cell, Column, Section, Table, Text, empty_cell
 from hificl.reporting.figures import Lines, Reference, Series
 from hificl.reporting.grid import Grid, Mean
@@ -21,9 +21,6 @@ from hificl.reporting.labels import (
     unit,
 )
 from hificl.reporting.names import axis_label, subset_label, task_label
-
-Line = dict[float, Mean]
-"""Means of one line by their place on the axis."""
 
 
 def swept_axes(grid: Grid) -> list[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from textwrap import fill
 from typing import Any
 
 from hificl.reporting.figures import Lines, Series
 from hificl.reporting.log_ticks import log_ticks
 from hificl.reporting.palette import MUTED, Look, looks
+
+DASHES: Sequence[Any] = ((0, (4, 3)), (0, (1, 2)), (0, (8, 3)), (0, (8, 3, 1, 3)))
+"""Patterns of grey lines in turn, so that neighbours differ."""
 
 LABEL_WIDTH = 20
 """Letters of a label in one line: the lines that are labelled want room as well."""
@@ -24,7 +28,7 @@ def draw_lines(axes: Any, figure: Lines) -> None:
         axes.set_yscale("log")
     for series, look in zip(figure.series, styles, strict=True):
         _line(axes, series, look)
-    for reference, dash in zip(figure.references, _dashes(len(figure.references)), strict=True):
+    for reference, dash in zip(figure.references, cycle(DASHES), strict=False):
         axes.axhline(reference.value, color=MUTED, linewidth=1.0, linestyle=dash, zorder=1)
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)
@@ -41,12 +45,6 @@ def draw_lines(axes: Any, figure: Lines) -> None:
         axes.set_yticks(marks, [f"{mark:,g}" for mark in marks])
         axes.minorticks_off()
     _direct_labels(axes, figure, styles)
-
-
-def _dashes(count: int) -> list[Any]:
-    """Patterns of as many grey lines, so that neighbours differ."""
-    patterns = [(0, (4, 3)), (0, (1, 2)), (0, (8, 3)), (0, (8, 3, 1, 3))]
-    return [patterns[place % len(patterns)] for place in range(count)]
 
 
 def _line(axes: Any, series: Series, look: Look) -> None:

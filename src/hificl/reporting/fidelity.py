@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from hificl.reporting import numbers
@@ -114,13 +116,19 @@ def _table(grid: Grid, task: str, title: str, lines: Mapping[str, list[tuple[Mea
 def _cell(grid: Grid, seeds: Sequence[tuple[Measurement, Line]], digits: int) -> Cell:
     if not seeds:
         return empty_cell()
-    value, low, high = over_seeds([found["mean"] for _, found in seeds], seeds[0][1].get("ci95"))
-    ends = None if low is None or high is None else (low, high)
-    measurements = [one for one, _ in seeds]
-    target = link("", measurements, grid).target
-    return Cell(
-        numbers.with_spread(value, ends, len(seeds), digits), value, low, high, target, seeds_text(measurements)
-    )
+    spread, measurements = _spread(seeds), [one for one, _ in seeds]
+    shown = numbers.with_spread(spread, len(seeds), partial(numbers.plain, digits=digits))
+    return Cell(shown, *spread, link("", measurements, grid).target, seeds_text(measurements))
+
+
+def _spread(seeds: Sequence[tuple[Measurement, Line]]) -> numbers.Spread:
+    return over_seeds([found["mean"] for _, found in seeds], seeds[0][1].get("ci95"))
+
+
+def _named(grid: Grid, name: str, seeds: Sequence[tuple[Measurement, Line]], sign: str = "") -> Text:
+    """A method with its number, for a sentence."""
+    shown = numbers.with_spread(_spread(seeds), len(seeds), partial(numbers.plain, digits=3, sign=sign))
+    return (f"{method_label(name)} (", link(shown, [one for one, _ in seeds], grid), ")")
 
 
 def _facts(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, Line]]]) -> list[Text]:
@@ -132,27 +140,18 @@ def _facts(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, L
         found = [(one, line["against_zero_shot"]) for one, line in seeds if line.get("against_zero_shot") is not None]
         if not found or name == "other_demonstrations":
             continue
-        value, low, high = over_seeds([one["mean"] for _, one in found], found[0][1].get("ci95"))
-        ends = None if low is None or high is None else (low, high)
-        shown = numbers.with_spread(value, ends, len(found), 3, "+")
-        said: Text = (f"{method_label(name)} (", link(shown, [one for one, _ in found], grid), ")")
+        value, low, high = _spread(found)
         within = low is None or high is None or low <= 0 <= high
-        (open_ if within else closer if value < 0 else farther).append((value, said))
-    facts: list[Text] = []
-    for group, words in (
-        (closer, "closer than zero-shot to the model with demonstrations (change of the relative L2 distance)"),
-        (farther, "farther from it than zero-shot"),
-        (open_, "neither clearly closer nor farther"),
-    ):
-        if group:
-            facts.append(
-                (f"{title}, residual stream, {words}: ", *joined([said for _, said in sorted(group, key=_first)]), ".")
-            )
-    return facts
-
-
-def _first(item: tuple[float, Text]) -> float:
-    return item[0]
+        (open_ if within else closer if value < 0 else farther).append((value, _named(grid, name, found, "+")))
+    return [
+        (f"{title}, residual stream, {words}: ", *_in_order(group), ".")
+        for group, words in (
+            (closer, "closer than zero-shot to the model with demonstrations (change of the relative L2 distance)"),
+            (farther, "farther from it than zero-shot"),
+            (open_, "neither clearly closer nor farther"),
+        )
+        if group
+    ]
 
 
 def _answers(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement, Line]]]) -> list[Text]:
@@ -161,11 +160,11 @@ def _answers(grid: Grid, title: str, lines: Mapping[str, list[tuple[Measurement,
     for name, seeds in lines.items():
         known = [(one, line["kl"]) for one, line in seeds if line.get("kl") is not None]
         if known:
-            value, low, high = over_seeds([one["mean"] for _, one in known], known[0][1].get("ci95"))
-            ends = None if low is None or high is None else (low, high)
-            shown = link(numbers.with_spread(value, ends, len(known), 3), [one for one, _ in known], grid)
-            found.append((value, (f"{method_label(name)} (", shown, ")")))
-    if not found:
-        return []
-    parts = [said for _, said in sorted(found, key=_first)]
-    return [(f"{title}, answer tokens, KL to the model with demonstrations in nats: ", *joined(parts), ".")]
+            found.append((_spread(known)[0], _named(grid, name, known)))
+    start = f"{title}, answer tokens, KL to the model with demonstrations in nats: "
+    return [(start, *_in_order(found), ".")] if found else []
+
+
+def _in_order(found: Sequence[tuple[float, Text]]) -> Text:
+    """Methods by their number, the least first."""
+    return joined([said for _, said in sorted(found, key=itemgetter(0))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hificl.reporting import numbers
@@ -65,10 +66,9 @@ def size_table(grid: Grid, task: str, title: str, sizes: Sizes, beside: Mapping[
     lines = {_label(pairs, rank): seeds for (pairs, rank), seeds in sizes.items()} | dict(beside)
     rows = []
     for label, seeds in lines.items():
-        value, low, high = _residual(seeds)
-        shown = numbers.with_spread(value, None if low is None or high is None else (low, high), len(seeds), 3)
         measurements = [one for one, _ in seeds]
-        mean = Cell(shown, value, low, high, link("", measurements, grid).target, seeds_text(measurements))
+        target = link("", measurements, grid).target
+        mean = Cell(_shown(seeds), *_residual(seeds), target, seeds_text(measurements))
         layers = [line["attention_output"]["shared"]["relative_l2"]["by_layer"]["mean"] for _, line in seeds]
         means = [over_seeds(list(values))[0] for values in zip(*layers, strict=True)]
         rows.append((Cell(label, label), mean, *(Cell(f"{mean:.3f}", mean) for mean in means)))
@@ -85,9 +85,8 @@ def size_fact(grid: Grid, title: str, sizes: Sizes) -> Text:
     order = sorted(sizes, key=lambda place: _residual(sizes[place])[0])
     said: list[Any] = [f"{title}, residual stream, pairs of demonstrations without training: closest with "]
     for place, words in ((order[0], ", farthest with "), (order[-1], ".")):
-        value, low, high = _residual(sizes[place])
-        shown = numbers.with_spread(value, None if low is None or high is None else (low, high), len(sizes[place]), 3)
-        said += [f"{_label(*place)} (", link(shown, [one for one, _ in sizes[place]], grid), f"){words}"]
+        shown = link(_shown(sizes[place]), [one for one, _ in sizes[place]], grid)
+        said += [f"{_label(*place)} (", shown, f"){words}"]
     return tuple(said)
 
 
@@ -101,6 +100,10 @@ def _label(pairs: int, rank: int | None) -> str:
     return counted if rank is None else f"{counted}, rank {rank}"
 
 
-def _residual(seeds: Seeds) -> tuple[float, float | None, float | None]:
+def _shown(seeds: Seeds) -> str:
+    return numbers.with_spread(_residual(seeds), len(seeds), partial(numbers.plain, digits=3))
+
+
+def _residual(seeds: Seeds) -> numbers.Spread:
     found = [line["residual"]["shared"]["relative_l2"] for _, line in seeds]
     return over_seeds([one["mean"] for one in found], found[0].get("ci95"))

@@ -1,9 +1,8 @@
-"""What the names in a report mean: tasks with their numbers of rows, methods with their sources, settings."""
+"""What the names in a report mean: tasks with their numbers of rows, methods with their sources."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from hificl.methods import METHODS
 from hificl.reporting import numbers
@@ -13,8 +12,6 @@ from hificl.reporting.names import method_label, subset_label, task_label
 from hificl.tasks import TASKS
 
 NAME = "names"
-SEARCHED, DEFAULTS = ("stored", "search"), "defaults"
-"""Where the settings of methods come from, as summaries say it."""
 
 
 def glossary_section(grids: Sequence[Grid]) -> Section | None:
@@ -28,27 +25,6 @@ def glossary_section(grids: Sequence[Grid]) -> Section | None:
         return None
     question = "What are the tasks, and what do the methods do?"
     return Section(NAME, "Tasks and methods by name", question, tables=tuple(one for one in tables if one.rows))
-
-
-def settings_text(values: Mapping[str, Any] | None, tasks: Sequence[str] = ()) -> str:
-    """Say on which tasks the settings of the methods were searched; empty where a summary does not tell.
-
-    Args:
-        values: Where they come from, by task; or for all of ``tasks`` at once, as a comparison says it.
-        tasks: Of the summary.
-    """
-    known = dict(values or {})
-    by_task = dict.fromkeys(tasks, known) if "source" in known else known
-    found: dict[str, list[str]] = {}
-    for task, one in by_task.items():
-        if isinstance(one, Mapping) and (source := one.get("source")):
-            found.setdefault("searched" if source in SEARCHED else str(source), []).append(task_label(task))
-    parts = []
-    if names := found.get("searched"):
-        parts.append(f"on {', '.join(names)} those that a search with the same effort for every method chose")
-    if names := found.get(DEFAULTS):
-        parts.append(f"on {', '.join(names)} the defaults of each method, for nothing was searched there")
-    return f"Settings, where a line names none of its own and no recipe: {'; '.join(parts)}." if parts else ""
 
 
 def _tasks(known: Sequence[Mean], tasks: Sequence[str]) -> Table:

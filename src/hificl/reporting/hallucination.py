@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 
 from hificl.reporting import numbers
@@ -65,9 +66,7 @@ def _table(grid: Grid, name: str, title: str, members: Sequence[Mean]) -> Table:
                 cells.append(hole_cell(mean.hole.kind, mean.hole.reason) if mean.hole else empty_cell())
             else:
                 low, high = ends or (None, None)
-                cells.append(
-                    Cell(numbers.with_spread(value, ends, len(mean.rows), 1), value, low, high, mean_target(mean, grid))
-                )
+                cells.append(Cell(_shown(mean, value, ends), value, low, high, mean_target(mean, grid)))
         rows.append(tuple(cells))
     note = (
         "Means over the seeds. CHAIR_i: mentions of objects that are not in the picture; CHAIR_s: captions with one; "
@@ -116,6 +115,10 @@ def _facts(grid: Grid, title: str, members: Sequence[Mean]) -> list[Text]:
     return facts
 
 
+def _shown(mean: Mean, value: float, ends: tuple[float, float] | None) -> str:
+    return numbers.with_spread((value, *(ends or (None, None))), len(mean.rows), partial(numbers.plain, digits=1))
+
+
 def _link(grid: Grid, mean: Mean) -> Link:
     value = _mean(mean, "chair_i") or 0.0
-    return Link(f"{numbers.with_spread(value, _ends(mean), len(mean.rows), 1)} %", mean_target(mean, grid), "CHAIR_i")
+    return Link(f"{_shown(mean, value, _ends(mean))} %", mean_target(mean, grid), "CHAIR_i")

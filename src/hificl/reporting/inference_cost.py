@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from hificl.reporting import numbers
-from hificl.reporting.document import Cell, Link, Section, Table, Text, empty_cell, joined
+from hificl.reporting.document import Cell, Section, Table, Text, empty_cell, joined
 from hificl.reporting.figures import Dot, Dots, Reference
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.labels import columns
@@ -37,14 +37,14 @@ class _Line:
         known = [value for value in values if value is not None]
         return fmean(known) if known else None
 
-    def timed(self, name: str) -> tuple[float, float | None, float | None] | None:
+    def timed(self, name: str) -> numbers.Spread | None:
         """Median time with its quartiles for one seed; else mean, lowest and highest of the medians."""
         spreads: list[Mapping[str, Any]] = [one.volatile["lines"][own][name] for one, own in self.seeds]
         if not spreads:
             return None
         return over_seeds([spread["median"] for spread in spreads], (spreads[0]["low"], spreads[0]["high"]))
 
-    def ratio(self, name: str) -> tuple[float, float | None, float | None] | None:
+    def ratio(self, name: str) -> numbers.Spread | None:
         """Time over that of zero-shot in the same rounds: of times from other minutes a machine makes what it likes."""
         found = []
         for one, own in self.seeds:
@@ -68,7 +68,7 @@ def inference_cost_section(grid: Grid) -> Section:
         title, name = f"Answering on {task_label(task)}", f"{grid.name}_{task}"
         tables.append(_table(grid, name, title, lines))
         figures += [_figure(f"{name}_{quantity}", title, quantity, words, lines) for quantity, words in TIMES]
-        facts += _facts(title, grid, lines)
+        facts += _facts(grid, title, lines)
     note = (
         "Operations and cache are counted; times are medians of rounds in which each method runs in turns with "
         "zero-shot. In square brackets: quartiles over rounds, of one seed; in round ones: lowest and highest seed."
@@ -103,35 +103,19 @@ def _table(grid: Grid, name: str, title: str, lines: Sequence[_Line]) -> Table:
             value = line.counted(quantity)
             cells.append(empty_cell() if value is None else Cell(show(value), value, target=target))
         for quantity, _ in TIMES:
-            cells += [_time_cell(line, quantity, target), _ratio_cell(line, quantity, target)]
+            cells.append(_cell(line, line.timed(quantity), numbers.seconds, target))
+            cells.append(_cell(line, line.ratio(quantity), numbers.ratio, target))
         rows.append(tuple(cells))
     timed = [head for _, words in TIMES for head in (words, f"{words} / zero-shot")]
     heads = columns("method", "prompt tokens", "operations of the prompt", "cache", *timed)
     return Table(name, title, heads, tuple(rows))
 
 
-def _time_cell(line: _Line, quantity: str, target: Any) -> Cell:
-    timed = line.timed(quantity)
-    if timed is None:
+def _cell(line: _Line, spread: numbers.Spread | None, show: Callable[[float], str], target: Any) -> Cell:
+    if spread is None:
         return empty_cell()
-    value, low, high = timed
-    left, between, right = ("[", ", ", "]") if len(line.measurements) == 1 else ("(", " to ", ")")
-    ends = None if low is None or high is None else [numbers.seconds(low), numbers.seconds(high)]
-    spread = "" if ends is None else f" {left}{between.join(ends)}{right}"
-    return Cell(numbers.seconds(value) + spread, value, low, high, target, seeds_text(line.measurements))
-
-
-def _ratio_cell(line: _Line, quantity: str, target: Any) -> Cell:
-    ratio = line.ratio(quantity)
-    if ratio is None:
-        return empty_cell()
-    return Cell(_ratio_text(ratio), *ratio, target, seeds_text(line.measurements))
-
-
-def _ratio_text(ratio: tuple[float, float | None, float | None]) -> str:
-    value, low, high = ratio
-    spread = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
-    return f"{numbers.ratio(value)}{spread}"
+    shown = numbers.with_spread(spread, len(line.measurements), show)
+    return Cell(shown, *spread, target, seeds_text(line.measurements))
 
 
 def _figure(name: str, title: str, quantity: str, words: str, lines: Sequence[_Line]) -> Dots:
@@ -147,11 +131,11 @@ def _figure(name: str, title: str, quantity: str, words: str, lines: Sequence[_L
     )  # fmt: skip
 
 
-def _facts(title: str, grid: Grid, lines: Sequence[_Line]) -> list[Text]:
+def _facts(grid: Grid, title: str, lines: Sequence[_Line]) -> list[Text]:
     """The time to the first token in units of zero-shot's, the method that this is about first."""
     parts: list[Text] = []
     for line in sorted(lines, key=lambda one: one.key != REFERENCE):
         if (ratio := line.ratio(TIMES[0][0])) is not None:
-            link_ = Link(_ratio_text(ratio), link("", line.measurements, grid).target, "in the same rounds")
-            parts.append((f"{line.label} ", link_))
+            shown = numbers.with_spread(ratio, len(line.measurements), numbers.ratio)
+            parts.append((f"{line.label} ", link(shown, line.measurements, grid, "in the same rounds")))
     return [(f"{title}, time to the first token over that of zero-shot: ", *joined(parts), ".")] if parts else []

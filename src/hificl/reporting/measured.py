@@ -8,6 +8,7 @@ from statistics import fmean
 from hificl.reporting.document import Link
 from hificl.reporting.grid import Grid, Measurement
 from hificl.reporting.names import method_label, option_labels
+from hificl.reporting.numbers import Spread
 
 Band = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """Middle, low and high, one number per place."""
@@ -43,9 +44,7 @@ def by_label(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]
     return found
 
 
-def over_seeds(
-    values: Sequence[float], ends: Sequence[float] | None = None
-) -> tuple[float, float | None, float | None]:
+def over_seeds(values: Sequence[float], ends: Sequence[float] | None = None) -> Spread:
     """Mean of the seeds; with one seed its own interval, else the lowest and the highest."""
     if len(values) > 1:
         return fmean(values), min(values), max(values)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+
+Spread = tuple[float, float | None, float | None]
+"""A number, and the ends of its interval or the least and the greatest of several; None where there are none."""
 
 
 def plain(value: float, digits: int, sign: str = "") -> str:
@@ -32,12 +35,13 @@ def with_interval(value: float, ends: Sequence[float] | None, digits: int, sign:
     return plain(value, digits, sign) + (f" {interval(ends, digits)}" if ends is not None else "")
 
 
-def with_spread(value: float, ends: Sequence[float] | None, seeds: int, digits: int, sign: str = "") -> str:
-    """A number of one seed with its interval in brackets, or a mean of several with the range of the seeds."""
-    if ends is None or seeds < 2:
-        return with_interval(value, ends, digits, sign)
-    low, high = (plain(end, digits, sign) for end in ends)
-    return f"{plain(value, digits, sign)} ({low} to {high})"
+def with_spread(spread: Spread, seeds: int, show: Callable[[float], str]) -> str:
+    """A number of one seed with its interval in square brackets, a mean of several with their range in round ones."""
+    value, low, high = spread
+    if low is None or high is None:
+        return show(value)
+    left, between, right = ("[", ", ", "]") if seeds < 2 else ("(", " to ", ")")
+    return f"{show(value)} {left}{show(low)}{between}{show(high)}{right}"
 
 
 def is_above(one: float, other: float) -> bool:

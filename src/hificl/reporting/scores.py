@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.figures import Dot, Dots, Reference
-from hificl.reporting.glossary import DEFAULTS, settings_text
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import (
     MIXED,
@@ -29,6 +28,7 @@ from hificl.reporting.labels import (
 )
 from hificl.reporting.names import subset_label, task_label
 from hificl.reporting.overview import overview_table
+from hificl.reporting.searched import DEFAULTS, settings_text, tasks_by_source
 from hificl.reporting.sentences import ahead_facts, compact_fact, control_facts, score_facts
 from hificl.reporting.tally import tally_facts, tally_tables
 
@@ -69,9 +69,8 @@ def score_section(grid: Grid, floors: Sequence[Reference] = ()) -> Section:
             *(compact_fact(grid, members, titles[group]) for group, members in by_group.items()),
         ]
     short += [fact for group, members in by_group.items() for fact in control_facts(grid, members, titles[group])][:1]
-    settings = settings_text(grid.facts.get("values"), grid.tasks)
-    if DEFAULTS in settings:  # a lead over methods whose settings nobody searched says less
-        short.append((settings,))
+    if DEFAULTS in tasks_by_source(grid):
+        short.append((settings_text(grid),))
     elsewhere = _where_others_win(grid)
     figures = tuple(score_figure(grid, group, members, titles[group], floors) for group, members in by_group.items())
     return Section(

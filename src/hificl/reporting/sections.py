@@ -23,9 +23,10 @@ from hificl.reporting.document import Link, Section, Text
 from hificl.reporting.figures import Reference
 from hificl.reporting.found import Found
 from hificl.reporting.gates import gates_section
-from hificl.reporting.glossary import glossary_section, settings_text
+from hificl.reporting.glossary import glossary_section
 from hificl.reporting.grid import Grid
 from hificl.reporting.published import published
+from hificl.reporting.searched import settings_text
 from hificl.reporting.speed import speed_section
 
 MEASURES = {
@@ -90,7 +91,7 @@ def _source(grid: Grid) -> Text:
     parts.append(f"Model: {grid.backbone}. ")
     if grid.planned is not None:
         parts.append(f"{grid.finished} of {grid.planned} cells are finished. ")
-    if settings := settings_text(grid.facts.get("values"), grid.tasks):
+    if settings := settings_text(grid):
         parts.append(f"{settings} ")
     parts += ["Summary: ", Link(grid.path.name, grid.path), "."]
     return tuple(parts)

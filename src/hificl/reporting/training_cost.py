@@ -77,14 +77,11 @@ def _table(grid: Grid, name: str, title: str, variants: Mapping[str, Sequence[Me
             if not values:
                 cells += [empty_cell(), empty_cell()]
                 continue
-            value, low, high = over_seeds(values)
-            spread = (
-                f" ({show(low)} to {show(high)})"
-                if low is not None and high is not None and quantity == "seconds"
-                else ""
-            )
-            target = link("", seeds, grid).target
-            cells.append(Cell(show(value) + spread, value, low, high, target, seeds_text(seeds)))
+            spread, target = over_seeds(values), link("", seeds, grid).target
+            value = spread[0]
+            # Operations and memory are counted, and the same for every seed.
+            shown = numbers.with_spread(spread, len(seeds), show) if quantity == "seconds" else show(value)
+            cells.append(Cell(shown, *spread, target, seeds_text(seeds)))
             cells.append(Cell(numbers.ratio(value / base), value / base, target=target) if base else empty_cell())
         rows.append(tuple(cells))
     heads = ["method", "steps"]
