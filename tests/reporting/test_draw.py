@@ -9,7 +9,7 @@ import pytest
 
 from hificl.reporting.draw import WIDTH, svg_bytes
 from hificl.reporting.draw_lines import _apart
-from hificl.reporting.figures import Dot, Dots, Lines, Series
+from hificl.reporting.figures import Dot, Dots, Heat, Lines, Reference, Series
 from hificl.reporting.inline_svg import inline_svg
 from hificl.reporting.log_ticks import log_ticks
 from hificl.reporting.palette import VARIABLES, looks
@@ -71,3 +71,27 @@ def test_text_of_labels_is_text_in_the_drawing() -> None:
     assert "Own &lt;title&gt;" in text
     assert "<b>" not in text
     assert "DejaVu" not in text
+
+
+def test_grey_lines_differ_from_their_neighbours() -> None:
+    beside = tuple(Reference(value, f"at {value}") for value in (1.0, 2.0))
+    figure = Lines("own", "Own", "Described", "n", "score", (Series("a", (1.0, 2.0), (3.0, 4.0)),), references=beside)
+    text = svg_bytes(figure).decode()
+    assert len(set(re.findall(r"stroke-dasharray: [^;\"]*", text))) >= len(beside)
+
+
+def test_a_map_has_the_colours_of_its_ends_and_not_of_its_values() -> None:
+    def colours(*values: float) -> list[str]:
+        names = tuple(str(number) for number in range(len(values)))
+        figure = Heat("m", "M", "Described", "x", "y", names, ("1",), (values,), "share", ends=(0.0, 100.0))
+        return re.findall(r"fill: (#[0-9a-f]{6})", svg_bytes(figure).decode())
+
+    assert colours(40.0, 60.0) != colours(0.0, 100.0)
+
+
+def test_an_interval_of_another_kind_is_hollow() -> None:
+    def drawn(*, hollow: bool) -> bytes:
+        dots = (Dot("a", 90.0, 89.0, 91.0), Dot("b", 80.0, 79.0, 81.0, hollow=hollow))
+        return svg_bytes(Dots("h", "H", "Described", "score, %", dots))
+
+    assert drawn(hollow=True) != drawn(hollow=False)

@@ -215,3 +215,11 @@ def test_speed_has_verdicts_and_scaling_curves(tmp_path: Path) -> None:
     assert [row[-1].text for row in section.tables[0].rows] == ["met", "missed", "missed", "met"]
     curve = next(figure for figure in section.figures if isinstance(figure, Lines))
     assert curve.series[0].y == (2560.0, 5120.0, 10240.0)
+
+
+def test_a_cell_that_stands_for_all_seeds_is_one_run(tmp_path: Path) -> None:
+    grid = fake_results.inference_cost_grid()
+    first = grid.summary["measurements"][0]
+    grid.summary["measurements"] += [{**first, "seed": seed} for seed in (1, 2)]
+    table = section_of(grid, tmp_path).tables[0]
+    assert row_of(table, "HiFICL")[4] == "10.0 ms [9.00 ms, 11.0 ms]"

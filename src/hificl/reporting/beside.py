@@ -49,7 +49,9 @@ def _ours(grids: Sequence[Grid], name: str) -> Grid | None:
 
 
 def _shares_a_method(grid: Grid, entries: Sequence[Published]) -> bool:
-    """Whether a number of ours can stand in a line with one in print."""
+    """Whether a score of ours can stand in a line with one in print; what is measured and not scored has no lines."""
+    if not grid.headline:
+        return True
     ours = {(mean.variant, mean.shots) for mean in grid.headline if line_label(mean) == mean.label and mean.rows}
     return any((one.method, one.shots) in ours for one in entries)
 
