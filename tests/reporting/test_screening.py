@@ -34,6 +34,18 @@ def test_what_is_found_is_said(tmp_path: Path) -> None:
     assert not any("Rung of 200 steps, easy-VQA" in fact for fact in facts)
 
 
+def test_each_model_has_rungs_of_its_own(tmp_path: Path) -> None:
+    grid = FakeGrid("recipe_screening", ("model", "task", "variant", "steps"))
+    for model, task, steps in (("embedded", "flags", 400), ("smollm2", "antonyms", 200), ("embedded", "flags", 200)):
+        grid.add(task, "hificl", [70.0], point={"model": model, "steps": steps})
+    section = section_of(lambda: grid, tmp_path)
+    titles = ["Rung of 200 steps, embedded", "Rung of 400 steps, embedded", "Rung of 200 steps, smollm2"]
+    assert [table.title for table in section.tables] == titles
+    assert len({table.name for table in section.tables}) == 3
+    # What is said in short is the last rung of each.
+    assert [fact[0].split(", 1 candidates")[0] for fact in section.short] == titles[1:]
+
+
 def only_rung() -> FakeGrid:
     """One rung, whose steps are therefore no axis; three ranks are equal at the cut, and one candidate lacks a task."""
     grid = FakeGrid("recipe_screening", ("task", "variant", "learning_rate"))

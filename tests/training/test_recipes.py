@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hificl.errors import InputError
+from hificl.methods import METHODS
 from hificl.training import recipes
 from hificl.training.recipes import RECIPES, Recipe, resolve_recipe
 
@@ -59,9 +60,20 @@ def test_order_of_precedence() -> None:
     assert resolve("paper", "lora", family).learning_rate == 5e-4
 
 
-def test_numbers_of_robust_are_those_of_default_with_a_holdout() -> None:
-    assert resolve("robust") == resolve("default", holdout=RECIPES["robust"].holdout)
-    assert RECIPES["robust"].holdout > 0
+def test_robust_has_numbers_for_a_method_before_those_of_the_family() -> None:
+    assert resolve("robust", "lora") == resolve("default", "lora", least_steps=RECIPES["robust"].least_steps)
+    assert RECIPES["robust"].least_steps > 0
+    average = METHODS["hificl"].robust["average"]
+    assert average > 0
+    found = resolve("robust", "hificl", {"average": 0.9, "batch_size": 16})
+    assert (found.average, found.batch_size) == (average, 16)
+    assert resolve("robust", "hificl", average=0.0).average == 0.0
+
+
+def test_who_holds_examples_out_averages_nothing() -> None:
+    assert (resolve("robust", holdout=0.1).average, resolve("robust").holdout) == (0, 0)
+    with pytest.raises(InputError, match="holdout chooses one step"):
+        resolve("robust", holdout=0.1, average=0.2)
 
 
 @pytest.mark.parametrize(

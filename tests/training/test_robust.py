@@ -16,18 +16,23 @@ from hificl.backbones import Backbone
 from hificl.context.start import encode_demonstrations
 from hificl.data import Example
 from hificl.errors import InputError
+from hificl.methods import METHODS
 from hificl.methods.fitting import Fitting
 from hificl.methods.hificl import check
-from hificl.training import plan
+from hificl.training import RECIPES, plan
 from hificl.tuner import HiFICLConfig
 
 ROBUST: dict[str, Any] = {"recipe": "robust", "steps": 2}
-NO_HOLDOUT: dict[str, Any] = {**ROBUST, "holdout": 0.0}
 
 
 def shorter(examples: list[Example]) -> list[Example]:
     """Without images, so that eight of them fit into the context."""
     return [replace(one, images=(), question="colour?") for one in examples]
+
+
+def many(examples: list[Example]) -> list[Example]:
+    """Enough of them for four captures of eight."""
+    return [replace(one, id=f"{one.id}.{copy}") for copy in range(4) for one in shorter(examples)]
 
 
 def config_of(run: Any) -> Any:
@@ -37,11 +42,11 @@ def config_of(run: Any) -> Any:
 def test_hificl_starts_from_demonstrations(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        run = train(backbone, shorter(examples), output_dir=tmp_path / "run", **ROBUST)
+        run = train(backbone, many(examples), output_dir=tmp_path / "run", **ROBUST)
     assert config_of(run).init == "demonstrations"
     assert config_of(run).learn_score_offset
-    assert len(run.record["results"]["prepared"]["demonstrations"]) == 8
-    assert run.record["config"]["recipe"]["holdout"] == 0.1
+    assert len(run.record["results"]["prepared"]["demonstrations"]) == 32
+    assert run.record["config"]["recipe"]["average"] == METHODS["hificl"].robust["average"]
     assert run.backbone.prompt.opening == "in_adapter"
 
 
@@ -49,10 +54,10 @@ def test_other_methods_and_configs_of_the_caller_take_the_numbers_alone(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:
     run = train(backbone, examples, method="lora", output_dir=tmp_path / "lora", **ROBUST)
-    assert run.record["config"]["recipe"]["holdout"] == 0.1
+    assert run.record["config"]["recipe"]["least_steps"] == RECIPES["robust"].least_steps
     own = train(backbone, examples, method=type(config_of(run))(r=2, target_modules=["q_proj"]),
                 output_dir=tmp_path / "own", **ROBUST)  # fmt: skip
-    assert own.record["config"]["recipe"]["holdout"] == 0.1
+    assert own.record["config"]["recipe"]["least_steps"] == RECIPES["robust"].least_steps
 
 
 def turned_by_length(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -100,13 +105,19 @@ def test_what_a_start_cannot_be_with_gives_way_too(backbone: Backbone, examples:
 def test_what_does_not_fit_is_tried_with_fewer_demonstrations(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:
-    with pytest.warns(UserWarning, match=r"goes on with init_shots=4: .*context .* holds 199; use fewer than 8 shots"):
+    with pytest.warns(
+        UserWarning, match=r"goes on with init_captures=1, init_shots=4: .*context .* holds 199; use fewer than 8 shots"
+    ):
         assert plan(backbone, examples, **ROBUST).start == "4 demonstrations"
-    with pytest.warns(UserWarning, match=r"goes on with init_shots=4: .*context .* holds 199; use fewer than 8 shots"):
+    with pytest.warns(
+        UserWarning, match=r"goes on with init_captures=1, init_shots=4: .*context .* holds 199; use fewer than 8 shots"
+    ):
         run = train(backbone, examples, output_dir=tmp_path / "run", **ROBUST)
     assert len(run.record["results"]["prepared"]["demonstrations"]) == 4
-    with pytest.warns(UserWarning, match=r"goes on with init_shots=2: .*takes 1 x 8 .*there are 3 examples"):
-        run = train(backbone, examples[:3], output_dir=tmp_path / "few", **NO_HOLDOUT)
+    with pytest.warns(
+        UserWarning, match=r"goes on with init_captures=1, init_shots=2: .*takes 1 x 4 .*there are 3 examples"
+    ):
+        run = train(backbone, examples[:3], output_dir=tmp_path / "few", **ROBUST)
     assert len(run.record["results"]["prepared"]["demonstrations"]) == 2
 
 
@@ -142,7 +153,7 @@ def test_the_longest_text_is_rehearsed_once(
         importlib.import_module("hificl.context.start"), "rehearse", lambda _, text, query: lengths.append(text.length)
     )
     longer = [replace(one, question="what color? " * (1 + number)) for number, one in enumerate(shorter(examples))]
-    plan(backbone, longer, init_captures=3, **{**NO_HOLDOUT, "init_shots": 1})
+    plan(backbone, longer, init_captures=3, init_shots=1, **ROBUST)
     shown = Fitting(backbone, longer, [], "exact_match", 0).draw(len(longer), "start")[:3]
     assert lengths == [max(one.length for one in encode_demonstrations(backbone, shown, 1))]
     lengths.clear()

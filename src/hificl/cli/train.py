@@ -70,7 +70,7 @@ def command(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="default, paper or robust (early stopping, a start from demonstrations).", rich_help_panel=TRAINING
+            help="default, paper or robust (from demonstrations, 300 steps or more).", rich_help_panel=TRAINING
         ),
     ] = None,
     output: Annotated[

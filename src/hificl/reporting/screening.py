@@ -12,7 +12,7 @@ from hificl.reporting import numbers
 from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import columns, line_label, score_cell, score_link
-from hificl.reporting.names import REFERENCE, method_label, task_label
+from hificl.reporting.names import REFERENCE, method_label, model_label, task_label
 
 GRID = "recipe_screening"
 RIVAL = "lora"
@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rung:
-    """Candidates at as many steps."""
+    """Candidates on one model at as many steps."""
 
     title: str
     candidates: tuple[Candidate, ...]
@@ -60,22 +60,26 @@ class Rung:
 
 
 def screening_section(grid: Grid) -> Section:
-    """Show every rung: its candidates in order, and the rival at as many steps."""
-    by_steps: dict[Any, list[Mean]] = {}
+    """Show every rung of each model: its candidates in order, and the rival at as many steps."""
+    rungs: dict[tuple[str | None, Any], list[Mean]] = {}
     for mean in grid.means:
         if mean.subset == "all" and mean.score is not None:
-            by_steps.setdefault(mean.point.get(RUNG), []).append(mean)
+            rungs.setdefault((mean.point.get("model"), mean.point.get(RUNG)), []).append(mean)
+    models = list(dict.fromkeys(model for model, _ in rungs))
     facts: list[Text] = []
-    last: list[Text] = []
+    last: dict[str | None, list[Text]] = {}
     tables = []
-    for steps, means in sorted(by_steps.items(), key=lambda item: item[0] or 0):
-        rung = find_rung("First rung" if steps is None else f"Rung of {steps} steps", means)
+    for (model, steps), means in sorted(rungs.items(), key=lambda item: (models.index(item[0][0]), item[0][1] or 0)):
+        title = "First rung" if steps is None else f"Rung of {steps} steps"
+        rung = find_rung(title if model is None else f"{title}, {model_label(model)}", means)
         if rung.candidates:
-            tables.append(_table(grid, f"{grid.name}_{steps or 'first'}", rung))
-            last = [_order(rung), *_beside(grid, rung)]
-            facts += last
+            name = "_".join(str(part) for part in (grid.name, model, steps or "first") if part is not None)
+            tables.append(_table(grid, name, rung))
+            last[model] = [_order(rung), *_beside(grid, rung)]
+            facts += last[model]
+    short = tuple(fact for one in last.values() for fact in one)
     return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), (), tuple(tables), (), tuple(last), grid.holes
+        grid.name, grid.title, grid.question, (), tuple(facts), (), tuple(tables), (), short, grid.holes
     )
 
 

@@ -212,23 +212,27 @@ ROBUST = "robust"
 
 _PAPER = Recipe(order_seed=3407, reshuffle=False)
 _DEFAULT = Recipe()
-_ROBUST = Recipe(holdout=0.1)
+_ROBUST = Recipe(least_steps=300)
+
+GIVES_WAY: Mapping[str, str] = MappingProxyType({"epochs": "least_steps", "holdout": "average"})
+"""What somebody asks for by name, and what of a recipe is then left out unless it is asked for too."""
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": _DEFAULT, "paper": _PAPER, ROBUST: _ROBUST})
 """Recipes by name.
 
 ``paper`` holds the authors' settings: batch of four as two times two, 3 epochs at 1000 examples, the order of seed
 3407, the same in each epoch. ``default`` is the same with a new order in each epoch and with the training defaults of
-the backbone's family. ``robust`` is ``default`` plus early stopping on a tenth of the training examples and, for
-HiFICL, a start from demonstrations where the model and the examples allow it.
+the backbone's family. ``robust`` is ``default`` with at least 300 steps, the paper's number for 100 examples, and with
+what a method sets of its own (``Method.robust``): HiFICL starts from demonstrations where the model and the examples
+allow it, and takes the mean of the last steps.
 """
 
 
 def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with the method's values, the family's defaults and the overrides on top, in that order.
+    """Return a recipe with, in this order on top, what method, family, ``robust`` for the method, and overrides set.
 
     ``paper`` ignores the family's defaults. Keys of ``family_defaults`` that are no recipe field belong to the method.
-    A number of passes among the overrides stands as it is, whatever the recipe's least steps.
+    A number of passes among the overrides stands as it is, whatever the recipe's least steps (``GIVES_WAY``).
     A fitted method holds out ``FITTED_HOLDOUT`` unless something says otherwise.
 
     Raises:
@@ -241,9 +245,10 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     chosen.update(METHODS[method].recipe if method in METHODS else {})
     if name != "paper":
         chosen.update({key: value for key, value in family_defaults.items() if key in known})
+    if name == ROBUST and method in METHODS:
+        chosen.update({key: value for key, value in METHODS[method].robust.items() if key in known})
     chosen.update(overrides)
-    if overrides.get("epochs") is not None:  # who names the passes gets as many
-        chosen.setdefault("least_steps", 0)
+    chosen.update({left: 0 for asked, left in GIVES_WAY.items() if overrides.get(asked) and left not in overrides})
     for key, value in chosen.items():
         _check_type(key, value, known[key])
     return replace(RECIPES[name], **chosen)

@@ -81,8 +81,7 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     family = backbone.family.training_defaults.get(name, {})
     ours = {key: value for key, value in overrides.items() if key in general}
     robust = METHODS[name].robust if isinstance(method, str) and recipe == ROBUST else {}
-    in_recipe = {key: value for key, value in robust.items() if key in general}
-    resolved = resolve_recipe(recipe, name, family, {**in_recipe, **ours})
+    resolved = resolve_recipe(recipe, name, family, ours)
     if resolved.teacher is None:
         _warn_without_teacher(ours)
     chosen = {key: value for key, value in overrides.items() if key not in general}
@@ -109,23 +108,26 @@ def resolve_for(
     Raises:
         InputError: As for :func:`resolve`; for ``robust`` also what :func:`check_method` says against every way.
     """
-    others = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and recipe == ROBUST else ()
-    if not others or any(one.keys() & overrides.keys() for one in others):
+    ways = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and recipe == ROBUST else ()
+    others = [one for one in ways if not one.keys() & overrides.keys()]
+    if len(others) < len(ways):  # the caller is about it: the last way, to do without, is none
+        others = [one for one in others if one != ways[-1]]
+    if not others:
         return resolve(backbone, method, recipe, overrides)
-    refusal = None
+    refusals: list[InputError] = []
     for other in ({}, *others):
         try:
             request = resolve(backbone, method, recipe, {**other, **overrides})
             _check_for(backbone, examples, request, seed)
         except InputError as error:
-            refusal = refusal or error
+            refusals.append(error)
             continue
-        if refusal is not None:
+        if refusals:
             settings = ", ".join(f"{name}={value!r}" for name, value in other.items())
-            warnings.warn(f"recipe {recipe!r} goes on with {settings}: {refusal}", stacklevel=3)
+            warnings.warn(f"recipe {recipe!r} goes on with {settings}: {refusals[-1]}", stacklevel=3)
         return replace(request, is_checked=True)
-    assert refusal is not None
-    raise refusal
+    # The last way does without what the recipe is about: what stood against that is the reason.
+    raise refusals[-2] if others[-1] == ways[-1] else refusals[-1]
 
 
 def _check_for(backbone: Backbone, examples: Sequence[Example], request: Request, seed: int) -> None:
