@@ -145,6 +145,7 @@ def test_the_trial_leaves_the_random_state(backbone: Backbone, examples: list[Ex
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.filterwarnings("ignore:recipe 'robust' goes on")
 def test_the_longest_text_is_rehearsed_once(
     backbone: Backbone, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
