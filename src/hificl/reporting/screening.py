@@ -78,9 +78,7 @@ def screening_section(grid: Grid) -> Section:
             last[model] = [_order(rung), *_beside(grid, rung)]
             facts += last[model]
     short = tuple(fact for one in last.values() for fact in one)
-    return Section(
-        grid.name, grid.title, grid.question, (), tuple(facts), (), tuple(tables), (), short, grid.holes
-    )
+    return Section(grid.name, grid.title, grid.question, (), tuple(facts), (), tuple(tables), (), short, grid.holes)
 
 
 def find_rung(title: str, means: Sequence[Mean]) -> Rung:
