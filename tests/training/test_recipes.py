@@ -71,7 +71,9 @@ def test_robust_has_numbers_for_a_method_before_those_of_the_family() -> None:
 
 
 def test_who_holds_examples_out_averages_nothing() -> None:
-    assert (resolve("robust", holdout=0.1).average, resolve("robust").holdout) == (0, 0)
+    assert (resolve("robust", holdout=0.1).average, resolve("robust").holdout) == (0.0, 0.0)
+    # To the type: records and what resumes a run are compared as they are written.
+    assert str(resolve("default", holdout=0.1)) == str(Recipe(holdout=0.1))
     with pytest.raises(InputError, match="holdout chooses one step"):
         resolve("robust", holdout=0.1, average=0.2)
 

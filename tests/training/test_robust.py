@@ -121,6 +121,18 @@ def test_what_does_not_fit_is_tried_with_fewer_demonstrations(
     assert len(run.record["results"]["prepared"]["demonstrations"]) == 2
 
 
+def test_an_option_of_the_caller_leaves_the_ways_that_are_not_about_it(
+    backbone: Backbone, examples: list[Example]
+) -> None:
+    with pytest.warns(UserWarning, match=r"goes on with init_captures=1: .*takes 4 x 5 .*there are 11 examples"):
+        assert plan(backbone, shorter(examples), init_shots=5, **ROBUST).start == "5 demonstrations"
+    # No way is left that begins at random.
+    with pytest.raises(InputError, match="takes 1 x 12 .*there are 11 examples"):
+        plan(backbone, shorter(examples), init_shots=12, **ROBUST)
+    with pytest.raises(InputError, match="takes 6 x 4 .*there are 5 examples"):
+        plan(backbone, shorter(examples)[:5], init_captures=6, **ROBUST)
+
+
 @pytest.mark.filterwarnings("ignore:recipe 'robust' goes on")
 def test_a_window_that_all_demonstrations_do_not_fit_into_is_seen_before_training(
     backbone: Backbone, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -42,7 +42,8 @@ class Method:
     """Fields of the recipe or of the PEFT config that the recipe ``robust`` sets."""
 
     otherwise: tuple[Mapping[str, Any], ...] = ()
-    """What takes the place of these where the model or the examples refuse them, tried in this order."""
+    """What takes the place of these where the model or the examples refuse them, tried in this order. The last way does
+    without what the recipe is about, and is none for a caller who sets something of it."""
 
     search: tuple[Mapping[str, Any], ...] = ()
     """The trials of the hyper-parameter search, as overrides: as many for every method that has a choice."""

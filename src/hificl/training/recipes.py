@@ -248,7 +248,8 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     if name == ROBUST and method in METHODS:
         chosen.update({key: value for key, value in METHODS[method].robust.items() if key in known})
     chosen.update(overrides)
-    chosen.update({left: 0 for asked, left in GIVES_WAY.items() if overrides.get(asked) and left not in overrides})
+    left_out = [left for asked, left in GIVES_WAY.items() if overrides.get(asked) and left not in overrides]
+    chosen.update({left: getattr(_DEFAULT, left) for left in left_out})
     for key, value in chosen.items():
         _check_type(key, value, known[key])
     return replace(RECIPES[name], **chosen)

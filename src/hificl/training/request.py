@@ -103,14 +103,15 @@ def resolve_for(
 ) -> Request:  # fmt: skip
     """Do what :func:`resolve` does; where model or examples refuse what a recipe sets, it gives way, with a warning.
 
-    Options of the caller never give way: where they are about the same fields, what is refused is an error.
+    Options of the caller never give way: ways that are about the same fields are left out (see ``Method.otherwise``).
 
     Raises:
         InputError: As for :func:`resolve`; for ``robust`` also what :func:`check_method` says against every way.
     """
     ways = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and recipe == ROBUST else ()
     others = [one for one in ways if not one.keys() & overrides.keys()]
-    if len(others) < len(ways):  # the caller is about it: the last way, to do without, is none
+    does_without = len(others) == len(ways)
+    if not does_without:
         others = [one for one in others if one != ways[-1]]
     if not others:
         return resolve(backbone, method, recipe, overrides)
@@ -126,8 +127,8 @@ def resolve_for(
             settings = ", ".join(f"{name}={value!r}" for name, value in other.items())
             warnings.warn(f"recipe {recipe!r} goes on with {settings}: {refusals[-1]}", stacklevel=3)
         return replace(request, is_checked=True)
-    # The last way does without what the recipe is about: what stood against that is the reason.
-    raise refusals[-2] if others[-1] == ways[-1] else refusals[-1]
+    # Why not even the last way will do says little; what stood against the one before is the reason.
+    raise refusals[-2] if does_without else refusals[-1]
 
 
 def _check_for(backbone: Backbone, examples: Sequence[Example], request: Request, seed: int) -> None:
