@@ -16,7 +16,7 @@ def test_all_of_them_run_and_store_what_was_counted(backbone: Backbone, data: Ta
     few = {
         "steps": 2, "batch_size": 2, "micro_batch_size": 2, "holdout": 0.3, "teacher_shots": 2,
         "task_vector.shots": 2, "function_vector.shots": 2, "function_vector.budget": 30, "mtv.shots": 2,
-        "mtv.budget": 60,
+        "mtv.budget": 60, "hificl_start.init_shots": 2, "hificl_robust.init_shots": 2, "hificl_robust.init_captures": 1,
     }  # fmt: skip
     done = compare(backbone, data, task="colours", methods="all,variants", shots=2, output_dir=tmp_path, overrides=few)
     assert done.failed == []

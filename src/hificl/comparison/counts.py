@@ -61,7 +61,7 @@ def count_methods(
 
 def count_variant(geometry: Geometry, variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Count one variant; its entry is that of ``count_methods``."""
-    options = {**variant.options, **overrides}
+    options = variant.options_with(overrides)
     trainable: int | None = 0
     stored: int | None = 0
     error = None

@@ -67,9 +67,9 @@ def check_overrides(backbone: Backbone, variants: Sequence[Variant], own: Mappin
     for variant in variants:
         given = own.get(variant.name, {})
         if METHODS[variant.method].kind == "prompt":
-            make_cell(variant, {**variant.options, **given}, 0, None)
+            make_cell(variant, variant.options_with(given), 0, None)
             continue
         if given.keys() <= recipe_names(variant.method):
             resolve_recipe("default", variant.method, {}, given)
         else:
-            resolve(backbone, variant.method, "default", {**variant.options, **given})
+            resolve(backbone, variant.method, "default", variant.options_with(given))

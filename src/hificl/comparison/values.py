@@ -35,9 +35,9 @@ class Values:
     def options(self, variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of a variant: what was chosen for its method, its own, and then the overrides."""
         if not variant.searched:
-            return {**variant.options, **overrides}
+            return variant.options_with(overrides)
         own = {} if variant.is_plain else self.chosen.get(variant.name, {})
-        return {**self.chosen.get(variant.method, {}), **own, **variant.options, **overrides}
+        return {**self.chosen.get(variant.method, {}), **own, **variant.options_with(overrides)}
 
 
 def stored_values(backbone: Backbone, task: str, file: Path = STORED) -> Values:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hificl.errors import InputError
 from hificl.methods import METHODS
-from hificl.training.recipes import RECIPES
+from hificl.training.recipes import RECIPES, given_way
 
 ALL = "all"
 """Stands for every method, in-context learning with both retrievals where there are images to compare."""
@@ -44,6 +44,11 @@ class Variant:
     def is_plain(self) -> bool:
         """Whether it is the method itself."""
         return self.name == self.method
+
+    def options_with(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return its options with ``given`` on top; where it is a whole recipe, what gives way to them is left out."""
+        left_out = set() if self.searched else given_way(given)
+        return {**{name: value for name, value in self.options.items() if name not in left_out}, **given}
 
 
 def _recipe(name: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size
     if METHODS[variant.method].kind != "trained":
         return train_size
     defaults = {} if family is None else family.training_defaults.get(variant.method, {})
-    asked = {name: value for name, value in {**variant.options, **options}.items() if name in recipe_fields()}
+    asked = {name: value for name, value in variant.options_with(options).items() if name in recipe_fields()}
     try:
         own, plain = (resolve_recipe("default", variant.method, defaults, values) for values in (asked, {}))
     except InputError:  # a cell that will say so itself

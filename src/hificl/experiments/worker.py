@@ -200,7 +200,7 @@ class Worker:
         variant, values = VARIANTS[job.variant], stored_values(backbone, job.task)
         plain = values.options(variant, {})
         asked = shortest_options(backbone, variant.method, plain, job.options)
-        cell = make_cell(variant, {**plain, **asked}, job.seed, job.shots)
+        cell = make_cell(variant, values.options(variant, asked), job.seed, job.shots)
         conditions = Conditions(backbone, rows.data, job.task, rows.task.metric, rows.setting(job, backbone))
         key, source = self._data_key(job), {"source": values.source, "record": values.record}
         if key not in self._contents:  # every image is read for it, which takes longer than a short cell

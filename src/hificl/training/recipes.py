@@ -248,11 +248,15 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     if name == ROBUST and method in METHODS:
         chosen.update({key: value for key, value in METHODS[method].robust.items() if key in known})
     chosen.update(overrides)
-    left_out = [left for asked, left in GIVES_WAY.items() if overrides.get(asked) and left not in overrides]
-    chosen.update({left: getattr(_DEFAULT, left) for left in left_out})
+    chosen.update({left: getattr(_DEFAULT, left) for left in given_way(overrides)})
     for key, value in chosen.items():
         _check_type(key, value, known[key])
     return replace(RECIPES[name], **chosen)
+
+
+def given_way(overrides: Mapping[str, Any]) -> set[str]:
+    """Return the fields of a recipe that are left out because of what somebody asks for by name (``GIVES_WAY``)."""
+    return {left for asked, left in GIVES_WAY.items() if overrides.get(asked) and left not in overrides}
 
 
 def recipe_fields() -> dict[str, str]:
