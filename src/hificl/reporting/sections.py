@@ -64,7 +64,7 @@ def _of_grid(grid: Grid, floors: tuple[Reference, ...]) -> list[Section]:
             found.insert(0, hallucination.hallucination_section(grid))
         elif grid.name == screening.GRID:
             found.insert(0, screening.screening_section(grid))
-        elif grid.name == targets.GRID:
+        elif grid.name in targets.GRIDS:
             found.insert(0, targets.targets_section(grid, axes))
         elif axes:
             found.insert(0, curves.curve_section(grid, axes))

@@ -12,7 +12,7 @@ from hificl.reporting.document import Cell, Section, Table, Text, empty_cell
 from hificl.reporting.grid import Grid, Mean
 from hificl.reporting.labels import columns, group_title, groups, is_different, score_cell
 
-GRID = "recipe_confirmation"
+GRIDS = ("recipe_confirmation", "recipe_transfer")
 RIVAL = "lora"
 PLAIN = "hificl_paper"
 FEW, MANY = 8, 16
