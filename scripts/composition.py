@@ -131,7 +131,7 @@ def measure_together(seed: int) -> None:
     data = {task: hificl.TASKS[task].load(support_size=100, query_size=QUERIES, seed=seed) for task in TASKS}
     with tempfile.TemporaryDirectory() as folder:
         for task in TASKS:
-            hificl.train(backbone, data[task].support, output_dir=f"{folder}/{task}", seed=seed)
+            hificl.train(backbone, data[task].support, output_dir=f"{folder}/{task}", seed=seed, micro_batch_size=4)
         model = hificl.load(f"{folder}/{TASKS[0]}", backbone=backbone).model
         model.load_adapter(f"{folder}/{TASKS[0]}/adapter", adapter_name=TASKS[0])
         model.load_adapter(f"{folder}/{TASKS[1]}/adapter", adapter_name=TASKS[1])
