@@ -28,8 +28,7 @@ FIVE_SEEDS = ("main", "recipe_confirmation", "recipe_transfer")
 def test_all_experiments_are_there() -> None:
     assert {file.stem for file in GRIDS} == {
         "main", "ablation", "rank", "pairs", "data_efficiency", "training_cost", "inference_cost", "hallucination",
-        "fidelity", "real_mass", "demonstrations", "recipe_screening", "recipe_confirmation",
-        "recipe_transfer",
+        "fidelity", "real_mass", "demonstrations", "recipe_screening", "recipe_confirmation", "recipe_transfer",
     }  # fmt: skip
 
 

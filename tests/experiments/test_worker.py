@@ -12,6 +12,7 @@ import pytest
 from hificl.cell import Cell, run_cell
 from hificl.diagnostics import Measure, Measured, MeasureRequest
 from hificl.experiments import worker as workers
+from hificl.experiments.estimate import Estimates
 from hificl.experiments.job import Job
 from hificl.experiments.stored import list_name, unfold
 from hificl.experiments.worker import Worker
@@ -112,6 +113,15 @@ def test_options_equal_to_the_default_make_no_other_cell(worker: Worker, job: Jo
     assert (same["asked"], same["name"]) == ({"steps": 2}, plain["name"])
     assert other["hash"] != plain["hash"]
     assert other["name"] == "hificl_steps2_r4_size6_seed1"
+
+
+def test_passes_take_the_place_of_the_least_steps_of_a_recipe(worker: Worker, job: Job) -> None:
+    robust = replace(job, variant="hificl_robust", options={"epochs": 2.0})
+    assert "least_steps" not in worker._prepare(robust).cell.options
+    assert worker._prepare(replace(robust, options={"r": 2})).cell.options["least_steps"] == 300
+    known = replace(robust, model="embedded")
+    passes, plain = (Estimates().seconds(one, 100, 10) for one in (known, replace(known, options={})))
+    assert (passes or 0) < (plain or 0)
 
 
 def test_what_fails_is_an_answer(worker: Worker, job: Job) -> None:

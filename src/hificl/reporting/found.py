@@ -20,8 +20,7 @@ CELL_FOLDERS = {"cells", "search", "data", "report"}
 
 ORDER = (
     "main", "ablation", "data_efficiency", "rank", "pairs", "hallucination", "fidelity", "real_mass", "training_cost",
-    "inference_cost", "demonstrations", "recipe_screening", "recipe_confirmation",
-    "recipe_transfer",
+    "inference_cost", "demonstrations", "recipe_screening", "recipe_confirmation", "recipe_transfer",
 )  # fmt: skip
 """Order of the grids in the report; others follow by name."""
 
