@@ -141,6 +141,7 @@ def other_image(examples: list[Example]) -> list[Example]:
         ({"learning_rate": 0.02}, "recipe.learning_rate = 0.01, this one has 0.02"),
         ({"num_virtual_tokens": 3}, "peft.num_virtual_tokens = 8, this one has 3"),
         ({"method": "lora"}, "method = 'hificl', this one has 'lora'"),
+        ({"init": "demonstrations", "init_shots": 2}, "peft.init = None, this one has 'demonstrations'"),
         ({"task": "colours"}, "task = None, this one has 'colours'"),
         ({"examples": other_answer}, "data.hash"),
         ({"examples": other_image}, "data.hash"),

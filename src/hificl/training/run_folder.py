@@ -52,7 +52,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: this is a file; choose a folder as output_dir.")
         if self.identity.is_file():
-            for name, (there, asked) in sorted(_differences(read_json(self.identity), identity)):
+            for name, (there, asked) in _differences(read_json(self.identity), identity):
                 raise InputError(
                     f"{self.path}: holds a run with {name} = {there!r}, this one has {asked!r}; choose another "
                     "output_dir, or resume=False to start over."
@@ -86,8 +86,9 @@ class RunFolder:
 
 
 def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield what differs in the order of ``asked``, whose method and options stand before what follows from them."""
     old, new = dict(_flat(there)), dict(_flat(asked))
-    for name in old.keys() | new.keys():
+    for name in {**new, **old}:
         if old.get(name) != new.get(name):
             yield name, (old.get(name), new.get(name))
 
