@@ -22,7 +22,12 @@ def test_a_whole_installation(hificl: Hificl, model: Path, tmp_path: Path, monke
     assert found["missing"] == []
     assert found["versions"]["peft"] is not None
     assert found["kernels"]["cpu float32, with mask"] == "cpu-flash"
-    assert found["merges"]["cpu bfloat16, pairs"] == "separate products"
+    assert {case: way for case, way in found["merges"].items() if "float32" in case} == {
+        "cpu float32, pairs, from 512 tokens": "products in parts",
+        "cpu float32, pairs, below 512 tokens": "separate products",
+        "cpu float32, pairs, one new token": "one more call of cpu-flash",
+    }
+    assert found["merges"]["cpu bfloat16, pairs, one new token"] == "separate products"
     assert set(found["reasons"]) == {*found["kernels"], *found["merges"]}
     assert found["packages"]["flash_attn 2"] == "the package flash-attn is not installed"
     assert found["packages"]["flash_attn 3"] == "the package flash-attn-3 is not installed"

@@ -11,7 +11,7 @@ from benchmarks.measure import Effort, Spread, in_turns
 from benchmarks.rivals import rival
 from hificl.diagnostics.flops import count_flops
 
-from .limits import CLOCK, CPU, against_plain, held
+from .limits import CLOCK, CPU, against_plain, held, told_apart
 
 RIVALS = ("plain", "hificl")
 
@@ -26,9 +26,10 @@ def wide_layer() -> Decoder:
 @pytest.mark.timing
 def test_prefill_against_zero_shot() -> None:
     torch.set_num_threads(1)
-    decoder = build("small", CPU)
-    calls = {name: prefill.prefill(rival(decoder, name), decoder, 512) for name in RIVALS}
+    decoder = build("small", CPU, num_hidden_layers=1)
+    calls = {name: prefill.prefill(rival(decoder, name), decoder, 2048) for name in (*RIVALS, "published")}
     held(lambda: against_plain(calls), prefill.TARGET)
+    told_apart(calls, prefill.TARGET)
 
 
 @pytest.mark.timing

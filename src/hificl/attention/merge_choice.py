@@ -21,15 +21,23 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def choose_merge(query: Tensor, pairs: PairTensors, *, offset_gradient: bool) -> Merge:
-    """Choose by facts (see :func:`why_not_triton`); a GPU that gets the slower way is told once why."""
+    """Choose by facts; a GPU that gets the slower way is told once why."""
+    merge, reason = merge_and_reason(query, pairs, offset_gradient=offset_gradient)
+    if merge is SEPARATE and query.device.type == "cuda" and query.dtype != torch.float64:
+        say_once(f"virtual pairs are joined in {SEPARATE.name}, which is slower: {reason}")
+    return merge
+
+
+def merge_and_reason(query: Tensor, pairs: PairTensors, *, offset_gradient: bool) -> tuple[Merge, str]:
+    """Return the way that :func:`choose_merge` chooses, and why it is this one."""
     reason = why_not_triton(query, pairs, offset_gradient=offset_gradient)
     if reason is None:
         from hificl.attention.triton_merge import TRITON
 
-        return TRITON
-    if query.device.type == "cuda" and query.dtype != torch.float64:
-        say_once(f"virtual pairs are joined in {SEPARATE.name}, which is slower: {reason}")
-    return WALKED if query.device.type == "cpu" and query.shape[2] >= LONG else SEPARATE
+        return TRITON, "reads queries and outputs once and writes outputs once"
+    if query.device.type == "cpu" and query.shape[2] >= LONG:
+        return WALKED, f"from {LONG} queries on what a part of them needs stays in the cache"
+    return SEPARATE, reason
 
 
 def why_not_triton(query: Tensor, pairs: PairTensors, *, offset_gradient: bool = False) -> str | None:

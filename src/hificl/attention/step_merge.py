@@ -14,6 +14,9 @@ from torch import Tensor
 from hificl.attention.kernels import CPU_FLASH, Inputs
 from hificl.attention.merge import PairTensors
 
+NAME = "one more call of cpu-flash"
+"""What :func:`join_step` is called where somebody asks which way is taken."""
+
 
 def serves(inputs: Inputs, pairs: PairTensors) -> bool:
     """Say whether :func:`join_step` computes this: one query, nothing but full precision, no pair taken away."""

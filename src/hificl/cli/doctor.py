@@ -11,6 +11,7 @@ from hificl.cli.report import facts, reporting
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import Tensor
 
 
 def command(as_json: options.Json = False) -> None:
@@ -64,8 +65,6 @@ def _attention() -> dict[str, dict[str, str]]:
     import torch
 
     from hificl.attention.choice import kernel_and_reason
-    from hificl.attention.merge import SEPARATE, PairTensors
-    from hificl.attention.merge_choice import why_not_triton
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     kernels, merges, reasons = {}, {}, {}
@@ -76,10 +75,28 @@ def _attention() -> dict[str, dict[str, str]]:
         for case, seen in ((f"{name}, causal", None), (f"{name}, with mask", mask)):
             kernel, reasons[case] = kernel_and_reason(query, seen)
             kernels[case] = kernel.name
-        reason = why_not_triton(query, PairTensors(query[0], query[0], 0.0))
-        merges[f"{name}, pairs"] = "triton" if reason is None else SEPARATE.name
-        reasons[f"{name}, pairs"] = reason or "reads queries and outputs once and writes outputs once"
+        for case, (merge, reason) in _merges(query).items():
+            merges[f"{name}, pairs, {case}"], reasons[f"{name}, pairs, {case}"] = merge, reason
     return {"kernels": kernels, "merges": merges, "reasons": reasons}
+
+
+def _merges(query: Tensor) -> dict[str, tuple[str, str]]:
+    """How pairs join short and long prompts and, without gradients, one new token; and why so."""
+    from hificl.attention import step_merge
+    from hificl.attention.kernels import Inputs
+    from hificl.attention.merge import PairTensors
+    from hificl.attention.merge_choice import merge_and_reason
+    from hificl.attention.walked_merge import LONG
+
+    pairs = PairTensors(query[0], query[0], 0.0)
+    sizes = {f"from {LONG} tokens": LONG, f"below {LONG} tokens": LONG - 1, "one new token": 1}
+    found = {}
+    for case, tokens in sizes.items():
+        merge, reason = merge_and_reason(query.expand(1, 1, tokens, -1), pairs, offset_gradient=False)
+        found[case] = (merge.name, reason)
+    if step_merge.serves(Inputs(query, query, query, None, False, 1.0), pairs):
+        found["one new token"] = (step_merge.NAME, "in a step the number of operations counts, not their size")
+    return found
 
 
 def _packages() -> dict[str, str]:
