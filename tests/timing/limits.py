@@ -15,7 +15,7 @@ CLOCK = ProcessorClock()
 SLACK = 0.1
 """Share by which a guard may miss the target of its row: on shared processors the median of the same code moves by
 half of that from one machine to the next. What they are to find, a second product, costs more: see
-:func:`told_apart`. Pairs in front of the keys cost less in short prompts and under masks; their notice tells of them."""
+:func:`told_apart`. Pairs in front of the keys cost less in short prompts and under masks; their notice tells."""
 
 TRIES = 3
 
