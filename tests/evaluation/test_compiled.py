@@ -6,6 +6,7 @@ import copy
 import logging
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from hificl.data import Example
 from hificl.errors import InputError, RunError
 from hificl.evaluation import Decoding, compiled, generate_answers
 from hificl.evaluation.compiled import CompiledDecoding
+from hificl.evaluation.generation import plain_decoding
+from hificl.evaluation.presets import GREEDY
 from hificl.methods.live import LIVEConfig
 from hificl.methods.mimic import MimICConfig
 from hificl.methods.task_vector import TaskVectorConfig
@@ -190,3 +193,24 @@ def test_a_step_that_fails_names_the_way_out(
     monkeypatch.setattr(compiled, "BACKEND", broken)
     with pytest.raises(RunError, match=r"(?s)no compiler.*; it may go without compile"):
         generate_answers(text_backbone, text_backbone.model, text_examples[:2], max_new_tokens=3, compile=True)
+
+
+@pytest.mark.parametrize(
+    "others", [["second", "default", "second"], ["__base__", "second", "default"], ["__base__", "__base__", "second"]]
+)
+def test_a_mixed_batch_of_other_names_takes_the_same_graph(
+    text_backbone: Backbone, graphs: list[Any], others: list[str]
+) -> None:
+    model = adapted(text_backbone, HiFICLConfig(num_virtual_tokens=3, r=2))
+    model.add_adapter("second", HiFICLConfig(num_virtual_tokens=5, r=2, init_weights=False))
+    model.eval()
+    prompts = torch.arange(5, 5 + 3 * 7).reshape(3, 7)
+    for names in (["default", "second", "default"], others):
+        compiling, plain = (plain_decoding([], 0, replace(GREEDY, max_new_tokens=NEW_TOKENS)) for _ in range(2))
+        decoding = CompiledDecoding(model, longest=20, new_tokens=NEW_TOKENS)
+        given: dict[str, Any] = {"input_ids": prompts, "attention_mask": torch.ones_like(prompts)}
+        with torch.no_grad(), decoding.step():
+            found = model.generate(**given, generation_config=decoding.configure(compiling), adapter_names=names)
+        wanted = model.generate(**given, generation_config=plain, adapter_names=names)
+        assert torch.equal(found, wanted)
+        assert len(graphs) == 1

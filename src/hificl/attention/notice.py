@@ -8,10 +8,10 @@ import logging
 import torch
 
 
+@torch.compiler.assume_constant_result  # said while torch traces a graph, which never comes back here
 def say_once(message: str) -> None:
-    """Log a warning the first time that this very message comes; nothing while torch traces a graph."""
-    if not torch.compiler.is_compiling():
-        _say(message)
+    """Log a warning the first time that this very message comes."""
+    _say(message)
 
 
 @functools.cache

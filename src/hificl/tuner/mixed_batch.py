@@ -32,7 +32,7 @@ def mixed_batch(
     """
     _check(names, layers, model, args, kwargs)
     for layer in layers:
-        layer.row_adapters = names
+        layer.take_rows(names)
     rows = [name for name in names for _ in range(_beams(kwargs))]
     handles = [
         wrapper.register_forward_pre_hook(partial(_with_adapter_names, rows), with_kwargs=True)
@@ -44,7 +44,7 @@ def mixed_batch(
         for handle in handles:
             handle.remove()
         for layer in layers:
-            layer.row_adapters = None
+            layer.take_rows(None)
 
 
 def whole_modules(model: nn.Module) -> list[tuple[str, Any]]:

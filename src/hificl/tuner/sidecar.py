@@ -28,6 +28,7 @@ class Sidecar(nn.Module, BaseTunerLayer):
         self.device = torch.device("cpu")
         self.add_module(self.container(), nn.ModuleDict())
         self.row_adapters: list[str] | None = None
+        self.acts_in_rows = False
         self.handles: tuple[RemovableHandle, ...] = ()
         self._disable_adapters = False
         self.merged_adapters = []
@@ -86,8 +87,17 @@ class Sidecar(nn.Module, BaseTunerLayer):
         """Say whether a forward would use any adapter here."""
         if self.disable_adapters:
             return False
-        names = self.row_adapters if self.row_adapters is not None else self.active_adapters
-        return any(name in self.adapters for name in names)
+        if self.row_adapters is not None:
+            return self.acts_in_rows
+        return any(name in self.adapters for name in self.active_adapters)
+
+    def take_rows(self, names: list[str] | None) -> None:
+        """Give each row of the batches to come its adapter; None: all rows have the active ones.
+
+        What every forward asks is answered here: a compiled step that read the names would hold for these alone.
+        """
+        self.row_adapters = names
+        self.acts_in_rows = any(name in self.adapters for name in names or ())
 
     def adapter_of_each_row(self, batch: int) -> list[str]:
         """Return the adapter of each row of a mixed batch.
