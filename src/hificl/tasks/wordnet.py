@@ -64,17 +64,18 @@ def read_antonyms(task: str) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for part in PARTS_OF_SPEECH:
-        sets = dict(_synonyms(line) for line in _lines(task, f"data.{part}") if not line.startswith(" "))
-        for words, pointers in sets.values():
+        lines = {line.partition(" ")[0]: line for line in _lines(task, f"data.{part}") if not line.startswith(" ")}
+        # Few sets have an antonym; to read the others takes most of the time.
+        for words, pointers in (_synonyms(line) for line in lines.values() if " ! " in line):
             for place, offset, there in pointers:
-                word, other = words[place], sets[offset][0][there]
+                word, other = words[place], _words(lines[offset].split())[there]
                 if _WORD.fullmatch(word) and _WORD.fullmatch(other) and other not in found.setdefault(word, []):
                     found[word].append(other)
     return {word: others for word, others in found.items() if others}
 
 
-def _synonyms(line: str) -> tuple[str, tuple[list[str], list[tuple[int, str, int]]]]:
-    """Return offset, words and antonym pointers (place of the word, offset, place there) of one set of synonyms.
+def _synonyms(line: str) -> tuple[list[str], list[tuple[int, str, int]]]:
+    """Return words and antonym pointers (place of the word, offset, place there) of one set of synonyms.
 
     The format is that of wndb(5WN): offset, file, part, number of words in hexadecimal, words with an id each, number
     of pointers, pointers of four fields, the last of them both places in hexadecimal, counted from one.
@@ -84,7 +85,7 @@ def _synonyms(line: str) -> tuple[str, tuple[list[str], list[tuple[int, str, int
     begin = 5 + 2 * len(words)
     pointers = [fields[at : at + 4] for at in range(begin, begin + 4 * int(fields[begin - 1]), 4)]
     opposed = [(places, offset) for kind, offset, _, places in pointers if kind == "!"]
-    return fields[0], (words, [(int(at[:2], 16) - 1, offset, int(at[2:], 16) - 1) for at, offset in opposed])
+    return words, [(int(at[:2], 16) - 1, offset, int(at[2:], 16) - 1) for at, offset in opposed]
 
 
 def _words(fields: list[str]) -> list[str]:
