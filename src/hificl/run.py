@@ -117,8 +117,8 @@ def _as_trained(folder: Path, backbone: Backbone, base: TrainedOn) -> Backbone:
     prompt = base.prompt
     both_known = is_own_form(backbone.family, prompt) and is_own_form(backbone.family, backbone.prompt)
     # An adapter that holds the opening is asked without it, whatever the form.
-    same = replace(prompt, opening=backbone.prompt.opening) == backbone.prompt
-    if not same and not both_known:
+    same_form = replace(prompt, opening=backbone.prompt.opening) == backbone.prompt
+    if not same_form and not both_known:
         warnings.warn(
             f"{folder}: trained with prompt form {prompt.to_dict()}, the backbone has {backbone.prompt.to_dict()}; the "
             "adapter's form is used.",

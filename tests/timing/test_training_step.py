@@ -24,7 +24,6 @@ BENCH = Bench(CPU, sizes=(), decoders=("small",), quick=False)
 POINTS = (512, 2048)
 """Tokens between which growth is measured."""
 
-
 RIVALS = ("plain", "hificl", "published")
 
 

@@ -16,6 +16,8 @@ from hificl.attention.walked_merge import LONG, WALKED
 TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LARGEST_HEAD = 256
 MOST_PAIRS = 64
+WHY_TRITON = "reads queries and outputs once and writes outputs once"
+WHY_WALKED = f"from {LONG} queries on what a part of them needs stays in the cache"
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Triton's own switch: its kernels run on the CPU, slowly, for tests."""
 
@@ -34,9 +36,9 @@ def merge_and_reason(query: Tensor, pairs: PairTensors, *, offset_gradient: bool
     if reason is None:
         from hificl.attention.triton_merge import TRITON
 
-        return TRITON, "reads queries and outputs once and writes outputs once"
+        return TRITON, WHY_TRITON
     if query.device.type == "cpu" and query.shape[2] >= LONG:
-        return WALKED, f"from {LONG} queries on what a part of them needs stays in the cache"
+        return WALKED, WHY_WALKED
     return SEPARATE, reason
 
 
