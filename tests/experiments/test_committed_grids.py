@@ -22,7 +22,7 @@ BUDGET_HOURS = 12.0
 RECIPE_BUDGET_HOURS = 15.0
 """Of two cores, for those."""
 
-FIVE_SEEDS = ("main", "recipe_confirmation", "recipe_transfer")
+FIVE_SEEDS = ("main", "recipe_confirmation")
 
 
 def test_all_experiments_are_there() -> None:
