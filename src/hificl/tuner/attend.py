@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
 from hificl.attention.autocast import as_under_autocast
 from hificl.attention.masks import additive_mask, rows_without_keys
@@ -21,6 +20,7 @@ from hificl.attention.notice import say_once
 from hificl.attention.operator import joint_attention
 from hificl.attention.virtual import virtual_attention
 from hificl.errors import InputError
+from hificl.tuner.once import OncePerForward
 from hificl.tuner.pairs import Pairs
 from hificl.tuner.seen import Seen
 
@@ -36,28 +36,26 @@ KNOWN = frozenset(
     )
 )
 
-_prepared: WeakIdKeyDictionary = WeakIdKeyDictionary()  # mask of this forward -> its additive form and empty rows
+_prepared = OncePerForward()
 
 
-def prepare_mask(mask: Tensor, keys: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def prepare_mask(mask: Tensor, keys: int, dtype: torch.dtype, site: str) -> tuple[Tensor, Tensor]:
     """Bring a model's mask into the kernels' form, boolean ones once per forward: all layers get the same object.
 
     Returns:
         The additive mask [batch|1 heads|1 queries|1 keys] and the rows that see no key, [batch|1 heads|1 queries|1].
     """
-    # Traced and inference tensors have no version to remember them by; the form of a floating mask shares its memory.
-    forget = torch.compiler.is_compiling() or mask.is_inference() or mask.dtype != torch.bool
-    stamp = None if forget else (mask._version, keys, dtype)
-    remembered = None if forget else _prepared.get(mask)
-    if remembered is not None and remembered[0] == stamp:
-        return remembered[1:]
-    additive = additive_mask(mask[..., :keys], dtype)
-    empty = rows_without_keys(additive, is_causal=False)
-    assert additive is not None
-    assert empty is not None
-    if not forget:
-        _prepared[mask] = (stamp, additive, empty)
-    return additive, empty
+
+    def make() -> tuple[Tensor, Tensor]:
+        additive = additive_mask(mask[..., :keys], dtype)
+        empty = rows_without_keys(additive, is_causal=False)
+        assert additive is not None
+        assert empty is not None
+        return additive, empty
+
+    if mask.dtype != torch.bool:  # the form of a floating mask shares its memory, and would keep it alive
+        return make()
+    return _prepared.get(mask, site, (keys, dtype), make)
 
 
 def attend(
@@ -101,7 +99,7 @@ def attend(
     if reason is not None:
         say_once(f"{reason}: virtual pairs are put in front of the real keys, which is exact but slower")
         return _prepended(function, module, pairs, query, key, value, seen, keywords)
-    return _fused(query, key, value, pairs, seen, keywords.get("scaling")), None
+    return _fused(query, key, value, pairs, seen, keywords.get("scaling"), module.site), None
 
 
 def _with_gain(
@@ -136,7 +134,9 @@ def _wide_pairs(pairs: Pairs, query: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @as_under_autocast
-def _fused(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, seen: Seen, scale: float | None) -> Tensor:
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, seen: Seen, scale: float | None, site: str
+) -> Tensor:
     mask, is_causal = seen
     virtual_key, virtual_value = _wide_pairs(pairs, query)
     if query.shape[-1] != value.shape[-1]:
@@ -146,7 +146,7 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, seen: Seen, 
         )  # fmt: skip
     else:
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        additive, empty = (None, None) if mask is None else prepare_mask(mask, key.shape[2], query.dtype)
+        additive, empty = (None, None) if mask is None else prepare_mask(mask, key.shape[2], query.dtype, site)
         empty = None if is_causal else empty  # what is empty is then another thing
         output = joint_attention(
             query, key, value, virtual_key, virtual_value, pairs.score_offset, additive, empty, False, is_causal, scale

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 from transformers.integrations.flash_attention import get_target_dtype
 
 from hificl.errors import InputError
 from hificl.tuner.attend import AttentionFunction, attend
+from hificl.tuner.once import OncePerForward
 from hificl.tuner.pairs import Pairs
 from hificl.tuner.seen import Seen, is_causal
 
@@ -25,7 +25,8 @@ USE_SDPA = 'call model.set_attn_implementation("sdpa"), and for continuous batch
 LENGTHS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 """How a caller tells where packed sequences begin; all of them or none."""
 
-_packed: WeakIdKeyDictionary = WeakIdKeyDictionary()  # what tells where sequences begin -> the sequences
+_packed = OncePerForward()  # sequences, of what tells where they begin
+_nearby = OncePerForward()  # which keys are in a window, of the padding or of the positions
 
 
 class Sequence(NamedTuple):
@@ -74,7 +75,7 @@ def attend_as_flash(
     window, causal = keywords.pop("sliding_window", None), query.shape[2] > 1 and is_causal(module, keywords)
 
     def run(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        key, value, seen = _seen(query, key, value, mask, window, causal)
+        key, value, seen = _seen(module.site, query, key, value, mask, window, causal, keywords.get("position_ids"))
         return attend(eager, module, pairs, query, key, value, seen, keywords)[0]
 
     sequences = None if mask is not None else _sequences(module.site, query, key, keywords)
@@ -82,26 +83,44 @@ def attend_as_flash(
 
 
 def _seen(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, window: int | None, causal: bool
+    site: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    padding: Tensor | None,
+    window: int | None,
+    causal: bool,
+    positions: Tensor | None,
 ) -> tuple[Tensor, Tensor, Seen]:
     """Say which keys are seen, and leave away those that none of the queries can see."""
-    if mask is not None:  # it is shorter than a static cache with free slots
-        mask = mask[:, -key.shape[2] :].bool()
-        key, value = key[:, :, : mask.shape[1]], value[:, :, : mask.shape[1]]
+    visible = None
+    if padding is not None:  # it is shorter than a static cache with free slots
+        visible = padding[:, None, None, -key.shape[2] :].bool()
+        key, value = key[:, :, : visible.shape[3]], value[:, :, : visible.shape[3]]
     queries, keys = query.shape[2], key.shape[2]
-    visible = None if mask is None else mask[:, None, None]
     if window is None or keys <= window:
         return key, value, Seen(visible, causal)
-    if mask is None and (causal or queries == 1):
+    if visible is None and (causal or queries == 1):
         unseen = max(0, keys - queries - window + 1)
         key, value, keys = key[:, :, unseen:], value[:, :, unseen:], keys - unseen
         if keys <= window:
             return key, value, Seen(None, causal)
+
+    def make() -> Tensor:
+        return _near(queries, keys, window, causal, visible, key.device)
+
+    shared = positions if padding is None else padding  # a tensor that all layers get, or None
+    near = make() if shared is None else _nearby.get(shared, site, (queries, keys, window, causal, key.device), make)
+    return key, value, Seen(near, causal)
+
+
+def _near(queries: int, keys: int, window: int, causal: bool, visible: Tensor | None, device: torch.device) -> Tensor:
+    """Say which visible keys are within the window, [batch|1 1 queries keys]."""
     # Padding is cut out before attention: a window counts the tokens between, not the places.
-    places = torch.arange(keys, device=key.device)[None] if mask is None else mask.long().cumsum(dim=1)
-    distance = places[:, -queries:, None] - places[:, None]
+    places = torch.arange(keys, device=device)[None, None] if visible is None else visible[:, 0].long().cumsum(dim=2)
+    distance = places[..., -queries:, None] - places[..., None, :]
     near = distance < window if causal or queries == 1 else distance.abs() < window
-    return key, value, Seen(near[:, None] if visible is None else near[:, None] & visible, causal)
+    return near if visible is None else near & visible
 
 
 def _sequences(site: str, query: Tensor, key: Tensor, keywords: Mapping[str, Any]) -> list[Sequence] | None:
@@ -110,7 +129,8 @@ def _sequences(site: str, query: Tensor, key: Tensor, keywords: Mapping[str, Any
     of = keywords["cu_seq_lens_q"] if told else keywords.get("position_ids")
     if of is None or (not told and (query.shape[0] > 1 or query.shape[2] == 1 or of.dim() != 2)):
         return None
-    found = _remembered(of, keywords["cu_seq_lens_k"] if told else None)
+    key_ends = keywords["cu_seq_lens_k"] if told else None
+    found = _packed.get(of, site, (told,), lambda: _found(of, key_ends))
     if found is not None and (query.shape[0] > 1 or found[-1].last_key > key.shape[2]):
         raise InputError(
             f"{site}: packed sequences must stand in one row of as many keys, not in a query of {list(query.shape)} "
@@ -119,20 +139,13 @@ def _sequences(site: str, query: Tensor, key: Tensor, keywords: Mapping[str, Any
     return found
 
 
-def _remembered(of: Tensor, key_ends: Tensor | None) -> list[Sequence] | None:
-    """Read the sequences, from the ends of their queries and keys or from positions, once per forward."""
-    stamp = None if of.is_inference() or torch.compiler.is_compiling() else of._version
-    remembered: tuple[int, list[Sequence] | None] | None = None if stamp is None else _packed.get(of)
-    if remembered is not None and remembered[0] == stamp:
-        return remembered[1]
+def _found(of: Tensor, key_ends: Tensor | None) -> list[Sequence] | None:
+    """Read the sequences, from the ends of their queries and keys or from positions."""
     bounds = _bounds(of) if key_ends is None else [of.tolist(), key_ends.tolist()]
-    found = None
-    if bounds is not None:
-        queries, keys = bounds
-        found = [Sequence(*ends) for ends in zip(queries[:-1], queries[1:], keys[:-1], keys[1:], strict=True)]
-    if stamp is not None:
-        _packed[of] = (stamp, found)
-    return found
+    if bounds is None:
+        return None
+    queries, keys = bounds
+    return [Sequence(*ends) for ends in zip(queries[:-1], queries[1:], keys[:-1], keys[1:], strict=True)]
 
 
 def _bounds(positions: Tensor) -> list[list[int]] | None:
