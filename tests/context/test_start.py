@@ -104,6 +104,17 @@ def test_prompts_of_such_an_adapter_begin_with_the_round(backbone: Backbone, exa
         assert whole == [*context, *encode(asked, examples[3]).input_ids], form.name
 
 
+def test_no_logits_are_made_that_nobody_reads(backbone: Backbone, examples: list[Example]) -> None:
+    """Those of eight demonstrations with their images would be larger than everything else on a large model."""
+    rows: list[int] = []
+    head = backbone.model.get_output_embeddings()
+    head.register_forward_hook(lambda module, inputs, output: rows.append(output.shape[1]))
+    model = adapter(backbone, 5, learn_score_offset=True)
+    hificl.initialise_from_demonstrations(model, examples[:3], backbone=backbone, queries=examples[3:])
+    assert len(rows) >= 2
+    assert set(rows) == {1}
+
+
 @pytest.mark.parametrize("share", ["query", "kv"])
 def test_compressed_pairs_answer_nearly_as_the_prompt(backbone: Backbone, examples: list[Example], share: str) -> None:
     backbone, shown = formed(backbone, "begin mark"), examples[:4]

@@ -12,7 +12,7 @@ from torch import Tensor
 from hificl.adapters.stored import new_adapter
 from hificl.attention.kernels import wide
 from hificl.backbones import Backbone, Encoded, collate
-from hificl.context.capture import Captured
+from hificl.context.capture import Captured, sparing
 from hificl.context.compression import Asked
 from hificl.context.written import write_whole
 from hificl.tuner import HiFICLConfig, HiFICLLayer, find_sites
@@ -91,7 +91,8 @@ def ask(model: PeftModel, backbone: Backbone, encoded: Sequence[Encoded]) -> dic
         for row, one in enumerate(encoded[first : first + BATCH]):
             wanted[row, _places(one, most) - one.length] = True  # padding stands on the left
         with observed(modules, see):
-            model(**{name: tensor.to(model.device) for name, tensor in batch.items()}, use_cache=False)
+            inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            model(**inputs, **sparing(model.get_base_model()))
     return {name: _together(parts) for name, parts in kept.items()}
 
 
