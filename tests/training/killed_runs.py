@@ -6,6 +6,7 @@ process takes up the run where the one before was killed; the last one ends it. 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -69,6 +70,7 @@ def main(jobs: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     backbone = load_tiny(jobs["backbone"])
+    gc.freeze()  # or each process would walk, and so copy, all that was imported
     for job in jobs["runs"]:
         for place in [*job["places"], None]:
             start(
