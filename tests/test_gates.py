@@ -41,24 +41,30 @@ def summary(scores: dict[tuple[str, int, str | None], float]) -> dict[str, Any]:
     return {"rows": rows}
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A function that checks the gates on given scores of a quickstart; relabelling is really run."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all gates of this file are checked: what the first check has finished, the others find again."""
+    return tmp_path_factory.mktemp("gates")
 
-    def check(**changed: float) -> dict[str, Gate]:
-        scores = {key: changed.get("_".join(map(str, filter(None, key))), value) for key, value in SCORES.items()}
-        rows = summary(scores)
-        sixteen = next(row for row in rows["rows"] if row["shots"] == 16)
-        rows["rows"] = [row for row in rows["rows"] if row["shots"] != 16]
-        monkeypatch.setattr(gates, "quickstart", lambda **_: SimpleNamespace(summary=rows))
-        monkeypatch.setattr(gates, "_sixteen_shots", lambda *_: SimpleNamespace(row=lambda *_: sixteen))
-        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+
+def check(folder: Path, **changed: float) -> dict[str, Gate]:
+    """Check the gates on given scores of a quickstart; relabelling is really run, once in a folder."""
+    scores = {key: changed.get("_".join(map(str, filter(None, key))), value) for key, value in SCORES.items()}
+    rows = summary(scores)
+    sixteen = next(row for row in rows["rows"] if row["shots"] == 16)
+    rows["rows"] = [row for row in rows["rows"] if row["shots"] != 16]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gates, "quickstart", lambda **_: SimpleNamespace(summary=rows))
+        patch.setattr(gates, "_sixteen_shots", lambda *_: SimpleNamespace(row=lambda *_: sixteen))
         found = check_gates(output_dir=folder, train_size=16, query_size=4, relabel_size=5)
-        written = json.loads((folder / "gates.json").read_text())
-        assert written["results"] == [json.loads(json.dumps(gate.to_dict())) for gate in found]
-        return {gate.name: gate for gate in found}
+    written = json.loads((folder / "gates.json").read_text())
+    assert written["results"] == [json.loads(json.dumps(gate.to_dict())) for gate in found]
+    return {gate.name: gate for gate in found}
 
-    return check
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> dict[str, Gate]:
+    return check(folder)
 
 
 def test_a_wrong_size_of_relabelling_is_refused_before_the_training(
@@ -77,17 +83,16 @@ def test_a_gate_passes_on_its_point_estimate(value: float, above: bool, inclusiv
     assert Gate("score", value, (0.0, 100.0), 85.0, above, inclusive).passed is passed
 
 
-def test_every_gate_is_measured_on_the_open_questions(measured: Any) -> None:
-    found = measured()
-    assert found["best method on the open questions"].measured == 91.0
-    assert found["zero-shot on the open questions"].measured == 7.0
-    assert found["8 demonstrations over zero-shot"].measured == 59.0
-    assert found["16 demonstrations over 4"].measured == 1.0
-    assert found["HiFICL over HiFICL on a random language model"].measured == 58.0
-    bindings = [gate for name, gate in found.items() if name.startswith("binding")]
+def test_every_gate_is_measured_on_the_open_questions(measured: dict[str, Gate]) -> None:
+    assert measured["best method on the open questions"].measured == 91.0
+    assert measured["zero-shot on the open questions"].measured == 7.0
+    assert measured["8 demonstrations over zero-shot"].measured == 59.0
+    assert measured["16 demonstrations over 4"].measured == 1.0
+    assert measured["HiFICL over HiFICL on a random language model"].measured == 58.0
+    bindings = [gate for name, gate in measured.items() if name.startswith("binding")]
     assert [gate.bound for gate in bindings] == [85.0, 60.0, 60.0]
     assert {gate.measured for gate in bindings} <= {0.0, 20.0, 40.0, 60.0, 80.0, 100.0}  # five questions each
-    assert len(found) == 9
+    assert len(measured) == 9
 
 
 @pytest.mark.parametrize(
@@ -102,10 +107,10 @@ def test_every_gate_is_measured_on_the_open_questions(measured: Any) -> None:
     ],
 )
 def test_a_score_on_the_wrong_side_fails_its_gate_and_no_other(
-    measured: Any, changed: dict[str, float], name: str
+    measured: dict[str, Gate], folder: Path, changed: dict[str, float], name: str
 ) -> None:
-    before = {gate.name for gate in failed(list(measured().values()))}
-    after = {gate.name for gate in failed(list(measured(**changed).values()))}
+    before = {gate.name for gate in failed(list(measured.values()))}
+    after = {gate.name for gate in failed(list(check(folder, **changed).values()))}
     assert after - before == {name}
 
 
