@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+Run = Callable[[str], str]
 
 TABLE = "from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING as table; assert 'HIFICL' in table, list(table)"
 ORDERS = {
@@ -20,6 +25,26 @@ ORDERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Run]:
+    """A function that does what ``run`` does, without another import of torch: in a fork of a process that has it."""
+    script = str(Path(__file__).with_name("forked_imports.py"))
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def run_in_fork(code: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps(code), file=process.stdin, flush=True)
+            answered, status, told = json.loads(process.stdout.readline())
+            assert answered == code, "the answer to a test that was given up"
+            assert status == 0, told
+            return str(told)
+
+        yield run_in_fork
+
+
 def run(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
@@ -27,14 +52,14 @@ def run(code: str) -> str:
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
-def test_any_order_registers_and_leaves_no_finder(order: str) -> None:
-    run(f"{order}\n{TABLE}\nimport sys; assert not [f for f in sys.meta_path if 'hificl' in type(f).__module__]")
+def test_any_order_registers_and_leaves_no_finder(forked: Run, order: str) -> None:
+    forked(f"{order}\n{TABLE}\nimport sys; assert not [f for f in sys.meta_path if 'hificl' in type(f).__module__]")
 
 
 @pytest.mark.parametrize("first", ["task_vector", "mtv", "live", "mimic"])
-def test_every_method_is_known_whichever_file_comes_first(first: str) -> None:
+def test_every_method_is_known_whichever_file_comes_first(forked: Run, first: str) -> None:
     """Its config class is imported when PEFT first asks for it; options that it does not take are left out."""
-    run(
+    forked(
         f"import hificl.methods.{first}, sys\n"
         "from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as configs, PEFT_TYPE_TO_TUNER_MAPPING as tuners\n"
         "from peft import PeftConfig\n"
@@ -45,12 +70,12 @@ def test_every_method_is_known_whichever_file_comes_first(first: str) -> None:
     )
 
 
-def test_the_files_of_methods_wait_until_they_are_needed() -> None:
-    run("import peft, hificl, sys; assert not [name for name in sys.modules if name.startswith('hificl.methods.')]")
+def test_the_files_of_methods_wait_until_they_are_needed(forked: Run) -> None:
+    forked("import peft, hificl, sys; assert not [name for name in sys.modules if name.startswith('hificl.methods.')]")
 
 
-def test_an_interrupted_import_of_peft_is_made_good_by_the_next() -> None:
-    run(
+def test_an_interrupted_import_of_peft_is_made_good_by_the_next(forked: Run) -> None:
+    forked(
         "import hificl, sys, importlib.abc\n"
         "class Stop(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
@@ -62,9 +87,9 @@ def test_an_interrupted_import_of_peft_is_made_good_by_the_next() -> None:
     )
 
 
-def test_a_later_peft_with_its_own_method_is_left_alone() -> None:
+def test_a_later_peft_with_its_own_method_is_left_alone(forked: Run) -> None:
     own = "import peft; from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING as table; table['HIFICL'] = 'theirs'"
-    run(f"{own}; import hificl; assert table['HIFICL'] == 'theirs'")
+    forked(f"{own}; import hificl; assert table['HIFICL'] == 'theirs'")
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -72,12 +97,18 @@ def test_import_loads_nothing_heavy() -> None:
     assert run(f"import sys, hificl; print({heavy})").strip() == "[]"
 
 
-def test_import_is_quick_once_the_others_are_there() -> None:
-    """The limit of 0.3 s stands in the product's laws; a machine under load gets the best of three tries."""
-    code = (
-        "import torch, transformers, peft, time; t = time.perf_counter(); import hificl; print(time.perf_counter() - t)"
-    )
-    assert min(float(run(code)) for _ in range(3)) <= 0.3
+def test_import_is_quick_once_the_others_are_there(forked: Run) -> None:
+    """The limit of 0.3 s stands in the product's laws. Here it is processor time, to which no other test adds."""
+    tries = forked(
+        "import os, time, torch, transformers, peft\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0:\n"
+        "        start = time.process_time(); import hificl; print(time.process_time() - start, flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.wait()"
+    ).split()
+    assert len(tries) == 3
+    assert min(map(float, tries)) <= 0.3
 
 
 @pytest.mark.parametrize(
