@@ -56,7 +56,9 @@ def training(backbone: Backbone, examples: list[Example], method: str, **options
 
     def call() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(backbone, examples, method=method, output_dir=folder, epochs=EPOCHS, **RECIPE, **options)
+            train(
+                backbone, examples, method=method, recipe="plain", output_dir=folder, epochs=EPOCHS, **RECIPE, **options
+            )
 
     return call
 

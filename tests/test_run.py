@@ -34,7 +34,8 @@ def base(base_folder: Path) -> Backbone:
 @pytest.fixture(scope="module", params=["hificl", "lora"])
 def trained(base: Backbone, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(base, colour_examples(), method=request.param, output_dir=folder, steps=3, learning_rate=0.05)
+    examples, options = colour_examples(), {"recipe": "plain", "steps": 3, "learning_rate": 0.05}
+    train(base, examples, method=request.param, output_dir=folder, **options)
     return folder
 
 

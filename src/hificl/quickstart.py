@@ -24,6 +24,7 @@ from hificl.metrics import METRICS
 from hificl.run import load
 from hificl.tasks import TaskData, blind_answers, easy_vqa, majority_answers
 from hificl.training import Plan, plan
+from hificl.training.recipes import PLAIN
 from hificl.training.request import resolve
 
 TASK = easy_vqa.EASY_VQA
@@ -199,7 +200,7 @@ def _work(cell: Cell, backbone: Backbone, support: int, queries: int) -> float:
     answers = float(queries * (cell.shots + 1))
     if not METHODS[cell.method].learned:
         return answers
-    recipe = resolve(backbone, cell.method, "default", {}).recipe
+    recipe = resolve(backbone, cell.method, PLAIN, {}).recipe
     return answers + 4.0 * recipe.total_steps(support) * recipe.batch_size
 
 

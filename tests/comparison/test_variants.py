@@ -58,7 +58,7 @@ def test_a_variant_of_a_recipe_is_that_recipe_whatever_a_search_chose(recipe: st
     backbone = load_backbone("embedded")
     variant = VARIANTS[f"hificl_{recipe}"]
     options = stored_values(backbone, "easy_vqa").options(variant, {})
-    found, wanted = (resolve(backbone, "hificl", *of) for of in (("default", options), (recipe, {})))
+    found, wanted = (resolve(backbone, "hificl", *of) for of in (("plain", options), (recipe, {})))
     assert found.recipe == wanted.recipe
     assert peft_values(found.config) == peft_values(wanted.config)
     assert stored_values(backbone, "easy_vqa").options(VARIANTS["hificl_start"], {})["learning_rate"] == 0.005
@@ -70,6 +70,6 @@ def test_what_gives_way_in_a_recipe_gives_way_in_its_variant(recipe: str, given:
     """The number of passes that a caller asks of every method would otherwise meet the least steps of one of them."""
     backbone = load_backbone("embedded")
     options = stored_values(backbone, "easy_vqa").options(VARIANTS[f"hificl_{recipe}"], given)
-    found, wanted = (resolve(backbone, "hificl", *of) for of in (("default", options), (recipe, given)))
+    found, wanted = (resolve(backbone, "hificl", *of) for of in (("plain", options), (recipe, given)))
     assert found.recipe == wanted.recipe
     assert VARIANTS["hificl_start"].options_with(given) == {**VARIANTS["hificl_start"].options, **given}

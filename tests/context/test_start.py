@@ -226,7 +226,7 @@ def test_a_random_start_has_nothing_without_training(
     backbone: Backbone, examples: list[Example], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="steps is 0"):
-        hificl.train(backbone, examples, output_dir=tmp_path / "run", steps=0)
+        hificl.train(backbone, examples, output_dir=tmp_path / "run", recipe="plain", steps=0)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ def test_a_training_is_counted_as_it_runs(backbone: Backbone, data: TaskData, tm
     cell = Cell("hificl", seed=3, options=options)
     measured = MEASURES["training_cost"].run(request(backbone, data, cell, tmp_path / "cell", timed_steps=1))
     found = measured.results
-    whole = count_flops(lambda: train(backbone, data.support, output_dir=tmp_path / "run", seed=3, **options))
+    of = {"recipe": "plain", "output_dir": tmp_path / "run", "seed": 3, **options}
+    whole = count_flops(lambda: train(backbone, data.support, **of))
     assert (found["steps"], found["counted_steps"], found["examples"]) == (4, 4, 7)
     assert found["flops"] == whole
     assert not found["extrapolated"]
@@ -134,7 +135,16 @@ def test_steps_that_are_not_counted_are_added(backbone: Backbone, data: TaskData
         .results
     )
     counted = count_flops(
-        lambda: train(backbone, data.support, method="mimic", output_dir=tmp_path / "run", seed=3, steps=2, **options)
+        lambda: train(
+            backbone,
+            data.support,
+            method="mimic",
+            recipe="plain",
+            output_dir=tmp_path / "run",
+            seed=3,
+            steps=2,
+            **options,
+        )  # fmt: skip
     )
     assert (found["steps"], found["counted_steps"], found["extrapolated"]) == (5, 2, True)
     assert found["flops"] == counted + 3 * found["flops_per_step"]

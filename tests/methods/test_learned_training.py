@@ -72,7 +72,7 @@ def test_two_steps_change_the_answers_and_come_back_from_the_file(
     ids=str,
 )
 def test_variants_of_hificl_are_options(options: dict[str, Any], backbone: Backbone) -> None:
-    config = resolve(backbone, "hificl", "default", options).config
+    config = resolve(backbone, "hificl", "plain", options).config
     assert {name: getattr(config, name) for name in options} == options
 
 

@@ -28,7 +28,7 @@ OTHERS = {
 
 
 def recipe_of(backbone: Backbone, examples: list[Example], method: str = "hificl", **options: Any) -> dict[str, Any]:
-    request = resolve(backbone, method, "default", options)
+    request = resolve(backbone, method, "plain", options)
     return dict(run_identity(backbone, examples, request, seed=0, processes=1, task=None)["recipe"])
 
 

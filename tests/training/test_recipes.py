@@ -60,8 +60,14 @@ def test_order_of_precedence() -> None:
     assert resolve("paper", "lora", family).learning_rate == 5e-4
 
 
+def test_the_default_is_robust() -> None:
+    assert RECIPES["default"] is RECIPES["robust"]
+    for method in METHODS:
+        assert resolve("default", method) == resolve("robust", method)
+
+
 def test_robust_has_numbers_for_a_method_before_those_of_the_family() -> None:
-    assert resolve("robust", "lora") == resolve("default", "lora", least_steps=RECIPES["robust"].least_steps)
+    assert resolve("robust", "lora") == resolve("plain", "lora", least_steps=RECIPES["robust"].least_steps)
     assert RECIPES["robust"].least_steps > 0
     average = METHODS["hificl"].robust["average"]
     assert average > 0
@@ -73,7 +79,7 @@ def test_robust_has_numbers_for_a_method_before_those_of_the_family() -> None:
 def test_who_holds_examples_out_averages_nothing() -> None:
     assert (resolve("robust", holdout=0.1).average, resolve("robust").holdout) == (0.0, 0.0)
     # To the type: records and what resumes a run are compared as they are written.
-    assert str(resolve("default", holdout=0.1)) == str(Recipe(holdout=0.1))
+    assert str(resolve("plain", holdout=0.1)) == str(Recipe(holdout=0.1))
     with pytest.raises(InputError, match="holdout chooses one step"):
         resolve("robust", holdout=0.1, average=0.2)
 
@@ -109,4 +115,4 @@ def test_unknown_recipe_names_the_nearest() -> None:
 def test_recipes_need_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; from hificl.training import RECIPES; print(*RECIPES)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["default", "paper", "robust"], done.stderr
+    assert done.stdout.split() == ["default", "robust", "plain", "paper"], done.stderr

@@ -38,6 +38,7 @@ RUNS: dict[str, dict[str, Any]] = {
             "epochs": 3,
             "checkpoint_steps": 3,
             "holdout": 0.3,
+            "recipe": "plain",
             "init": "demonstrations",
             "init_shots": 2,
             "learn_score_offset": True,

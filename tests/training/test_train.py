@@ -26,7 +26,7 @@ from hificl.training.request import resolve
 from hificl.training.samples import Batches, EncodedExamples
 from hificl.training.session import Session
 
-QUICK: dict[str, Any] = {"steps": 3, "learning_rate": 0.01}
+QUICK: dict[str, Any] = {"recipe": "plain", "steps": 3, "learning_rate": 0.01}
 
 
 def adapter_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -71,10 +71,11 @@ def test_equals_a_plain_loop(
     steps, batch_size, rate = 7, 6, 0.02
     options = {"steps": steps, "batch_size": batch_size, "learning_rate": rate, "weight_decay": 0.1, "clip_norm": 0.5}
     run = train(
-        backbone, examples, output_dir=tmp_path, seed=5, warmup=0.3, micro_batch_size=micro_batch_size, **options
-    )
+        backbone, examples, recipe="plain", output_dir=tmp_path, seed=5, warmup=0.3, micro_batch_size=micro_batch_size,
+        **options,
+    )  # fmt: skip
     torch.manual_seed(5)
-    model = new_adapter(backbone, resolve(backbone, "hificl", "default", {}).config)
+    model = new_adapter(backbone, resolve(backbone, "hificl", "plain", {}).config)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.1)
     encoded = EncodedExamples(backbone, examples)
@@ -338,7 +339,7 @@ def test_adapter_folder(backbone: Backbone, examples: list[Example], tmp_path: P
     assert "12,800" in card
 
 
-@pytest.mark.parametrize("method, parameters", [("hificl", 2 * 2 * 6 * 8 * (8 + 10)), ("lora", 12800)])
+@pytest.mark.parametrize("method, parameters", [("hificl", 2 * 6 * (2 * 6 * (8 + 10) + 8)), ("lora", 12800)])
 def test_plan_says_what_train_does(
     backbone: Backbone, examples: list[Example], tmp_path: Path, method: str, parameters: int
 ) -> None:
@@ -347,7 +348,7 @@ def test_plan_says_what_train_does(
     assert planned.trainable_parameters == parameters == run.record["results"]["trainable_parameters"]
     assert planned.base_parameters == run.record["results"]["base_parameters"]
     assert (planned.steps, planned.examples, planned.held_out) == (2, 9, 2)
-    lengths = EncodedExamples(backbone, examples).lengths
+    lengths = EncodedExamples(run.backbone, examples).lengths
     assert planned.tokens == {"min": min(lengths), "mean": sum(lengths) / 11, "max": max(lengths)}
     assert planned.targets
     assert all(".language_model.layers." in f".{target}" for target in planned.targets)

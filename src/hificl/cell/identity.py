@@ -14,6 +14,7 @@ from hificl.methods import METHODS
 from hificl.records import content_hash
 from hificl.tasks import TaskData
 from hificl.training.identity import backbone_values, image_hash, run_identity
+from hificl.training.recipes import PLAIN
 from hificl.training.request import resolve
 
 
@@ -104,7 +105,7 @@ def _training(
     """The identity of the training run, with every value of config and recipe; None for a prompt."""
     if METHODS[cell.method].kind == "prompt":
         return None
-    request = resolve(base, cell.method, "default", options)
+    request = resolve(base, cell.method, PLAIN, options)
     source = setting.source if setting is not None else None
     found = run_identity(base, data.support, request, seed=cell.seed, processes=1, task=task, source=source)
     return {name: value for name, value in found.items() if name not in ("seed", "processes")}

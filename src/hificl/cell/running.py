@@ -18,6 +18,7 @@ from hificl.evaluation import DETAILS, evaluate
 from hificl.methods import METHODS
 from hificl.tasks import TaskData
 from hificl.training import train
+from hificl.training.recipes import PLAIN
 from hificl.training.run_folder import RunFolder
 
 EVALUATION = "evaluation"
@@ -67,7 +68,8 @@ def run_cell(
     run, asked = None, setting or Setting()
     if METHODS[cell.method].kind != "prompt":
         run = train(
-            base, data.support, method=cell.method, output_dir=folder, seed=cell.seed, task=task, source=asked.source,
+            base, data.support, method=cell.method, recipe=PLAIN, output_dir=folder, seed=cell.seed, task=task,
+            source=asked.source,
             **training_options(cell, metric, options),
         )  # fmt: skip
     result = evaluate(

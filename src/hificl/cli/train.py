@@ -70,7 +70,8 @@ def command(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="default, paper or robust (from demonstrations, 300 steps or more).", rich_help_panel=TRAINING
+            help="robust (default: from demonstrations, 300 steps or more), plain (as comparisons train) or paper.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     output: Annotated[

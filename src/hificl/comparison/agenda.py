@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hificl.backbones import Backbone
 from hificl.cell import Cell
 from hificl.methods import METHODS
-from hificl.training.recipes import recipe_fields, resolve_recipe
+from hificl.training.recipes import PLAIN, recipe_fields, resolve_recipe
 
 FITTING_PASSES = 20
 """Rough number of passes of a fit over the support set, in the work of an answer, before one was measured."""
@@ -104,5 +104,5 @@ def rough_work(backbone: Backbone, cell: Cell, support: int, queries: int) -> fl
         return answers + (FITTING_PASSES * support if kind == "fitted" else 0)
     family = backbone.family.training_defaults.get(cell.method, {})
     ours = {name: value for name, value in cell.options.items() if name in recipe_fields()}
-    recipe = resolve_recipe("default", cell.method, family, ours)
+    recipe = resolve_recipe(PLAIN, cell.method, family, ours)
     return answers + 4.0 * recipe.total_steps(support) * recipe.batch_size

@@ -10,7 +10,7 @@ from hificl.comparison.cells import make_cell
 from hificl.comparison.variants import Variant
 from hificl.errors import InputError
 from hificl.methods import METHODS
-from hificl.training.recipes import FITTED_FIELDS, nearest, recipe_fields, resolve_recipe
+from hificl.training.recipes import FITTED_FIELDS, PLAIN, nearest, recipe_fields, resolve_recipe
 from hificl.training.request import option_names, resolve
 
 
@@ -70,6 +70,6 @@ def check_overrides(backbone: Backbone, variants: Sequence[Variant], own: Mappin
             make_cell(variant, variant.options_with(given), 0, None)
             continue
         if given.keys() <= recipe_names(variant.method):
-            resolve_recipe("default", variant.method, {}, given)
+            resolve_recipe(PLAIN, variant.method, {}, given)
         else:
-            resolve(backbone, variant.method, "default", variant.options_with(given))
+            resolve(backbone, variant.method, PLAIN, variant.options_with(given))

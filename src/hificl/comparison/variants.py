@@ -10,7 +10,7 @@ from typing import Any
 
 from hificl.errors import InputError
 from hificl.methods import METHODS
-from hificl.training.recipes import RECIPES, given_way
+from hificl.training.recipes import PLAIN, RECIPES, given_way
 
 ALL = "all"
 """Stands for every method, in-context learning with both retrievals where there are images to compare."""
@@ -53,7 +53,7 @@ class Variant:
 
 def _recipe(name: str) -> dict[str, Any]:
     """The options that a recipe stands for: what it changes, and what a family of models would change."""
-    plain, own = asdict(RECIPES["default"]), asdict(RECIPES[name])
+    plain, own = asdict(RECIPES[PLAIN]), asdict(RECIPES[name])
     changed = {field: value for field, value in own.items() if value != plain[field]}
     if name == "paper":  # it knows no families
         return changed | {field: own[field] for field in ("learning_rate", "batch_size", "micro_batch_size", "epochs")}

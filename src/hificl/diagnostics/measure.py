@@ -16,6 +16,7 @@ from hificl.errors import InputError
 from hificl.methods import METHODS
 from hificl.tasks import TaskData
 from hificl.training import train
+from hificl.training.recipes import PLAIN
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class MeasureRequest:
         if METHODS[self.cell.method].kind == "prompt":
             return base, base.model
         run = train(
-            base, self.data.support, method=self.cell.method, output_dir=folder, seed=self.cell.seed, task=self.task,
-            source=self.setting.source if self.setting else None,
+            base, self.data.support, method=self.cell.method, recipe=PLAIN, output_dir=folder, seed=self.cell.seed,
+            task=self.task, source=self.setting.source if self.setting else None,
             **training_options(self.cell, self.metric, {**self.cell.options, **overrides}),
         )  # fmt: skip
         return run.backbone, run.model

@@ -16,7 +16,7 @@ from hificl.experiments.job import SCORE, Job
 from hificl.experiments.needs import sizes_of
 from hificl.experiments.schedule import Step
 from hificl.methods import METHODS
-from hificl.training.recipes import recipe_fields, resolve_recipe
+from hificl.training.recipes import PLAIN, recipe_fields, resolve_recipe
 
 SECONDS = Path(__file__).with_name("seconds.json")
 
@@ -28,7 +28,7 @@ class Estimates:
     """What is known about seconds.
 
     Args:
-        file: Seconds by model, task and variant: ``fit``, for one optimiser step of the model's default recipe (of a
+        file: Seconds by model, task and variant: ``fit``, for one optimiser step of the model's plain recipe (of a
             fitted method for one example), and ``answer``, for one query; ``shots`` says with how many demonstrations.
             Measures have ``measure`` by name.
     """
@@ -59,7 +59,7 @@ class Estimates:
 
 
 def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size: int) -> float:
-    """Optimiser steps of a training, counted in steps of the default recipe, whose batches may be of another size.
+    """Optimiser steps of a training, counted in steps of the plain recipe, whose batches may be of another size.
 
     A fitted method has none; its seconds are those for one support example. A prompt has none at all.
     """
@@ -69,7 +69,7 @@ def _steps(model: str, variant_name: str, options: Mapping[str, Any], train_size
     defaults = {} if family is None else family.training_defaults.get(variant.method, {})
     asked = {name: value for name, value in variant.options_with(options).items() if name in recipe_fields()}
     try:
-        own, plain = (resolve_recipe("default", variant.method, defaults, values) for values in (asked, {}))
+        own, plain = (resolve_recipe(PLAIN, variant.method, defaults, values) for values in (asked, {}))
     except InputError:  # a cell that will say so itself
         return 0.0
     return own.total_steps(train_size) * own.batch_size / plain.batch_size

@@ -9,6 +9,7 @@ from hificl.backbones import Backbone
 from hificl.errors import HificlError
 from hificl.methods import METHODS
 from hificl.training.identity import peft_values
+from hificl.training.recipes import PLAIN
 from hificl.training.request import resolve
 
 
@@ -36,7 +37,7 @@ def shortest_options(
 def _settings(backbone: Backbone, method: str, options: Mapping[str, Any]) -> Any:
     """Every setting of a method; the options themselves where they are refused, which running says better."""
     try:
-        request = resolve(backbone, method, "default", options)
+        request = resolve(backbone, method, PLAIN, options)
     except HificlError:
         return dict(options)
     return peft_values(request.config), request.recipe_values

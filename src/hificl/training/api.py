@@ -54,7 +54,7 @@ def train(
         backbone: The frozen base. It is not changed: the adapter gets a module tree of its own over the same weights.
         examples: Training examples with unique ids; the first answer of each is the target.
         method: An entry of ``METHODS`` that is trained or fitted, or any PEFT config.
-        recipe: ``"default"``, ``"paper"`` or ``"robust"``, see ``RECIPES``.
+        recipe: ``"default"`` (the same as ``"robust"``), ``"plain"`` or ``"paper"``, see ``RECIPES``.
         output_dir: Folder of the run; made if missing. It gets ``run.json``, ``checkpoints/``, ``adapter/`` and, last,
             ``record.json``.
         seed: Seed of the initial adapter, its dropout and (unless the recipe sets another) the order of the examples.

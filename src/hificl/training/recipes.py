@@ -207,24 +207,27 @@ class Recipe:
         return next(epochs for least, epochs in EPOCHS_BY_EXAMPLES if examples >= least)
 
 
-ROBUST = "robust"
-"""Name of the recipe that sets fields of the method's config as well (``Method.robust``)."""
+PLAIN = "plain"
+"""Name of the recipe that comparisons train every method with: nothing but what method and family set."""
 
 _PAPER = Recipe(order_seed=3407, reshuffle=False)
-_DEFAULT = Recipe()
+_PLAIN = Recipe()
 _ROBUST = Recipe(least_steps=300)
 
 GIVES_WAY: Mapping[str, str] = MappingProxyType({"epochs": "least_steps", "holdout": "average"})
 """What somebody asks for by name, and what of a recipe is then left out unless it is asked for too."""
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({"default": _DEFAULT, "paper": _PAPER, ROBUST: _ROBUST})
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {"default": _ROBUST, "robust": _ROBUST, PLAIN: _PLAIN, "paper": _PAPER}
+)
 """Recipes by name.
 
 ``paper`` holds the authors' settings: batch of four as two times two, 3 epochs at 1000 examples, the order of seed
-3407, the same in each epoch. ``default`` is the same with a new order in each epoch and with the training defaults of
-the backbone's family. ``robust`` is ``default`` with at least 300 steps, the paper's number for 100 examples, and with
-what a method sets of its own (``Method.robust``): HiFICL starts from demonstrations where the model and the examples
-allow it, and takes the mean of the last steps.
+3407, the same in each epoch. ``plain`` is the same with a new order in each epoch and with the training defaults of the
+backbone's family; comparisons use it, so that all methods are trained alike. ``robust``, which is the default, is
+``plain`` with at least 300 steps, the paper's number for 100 examples, and with what a method sets of its own
+(``Method.robust``): HiFICL starts from demonstrations where the model and the examples allow it, and takes the mean of
+the last steps.
 """
 
 
@@ -245,13 +248,18 @@ def resolve_recipe(name: str, method: str, family_defaults: Mapping[str, Any], o
     chosen.update(METHODS[method].recipe if method in METHODS else {})
     if name != "paper":
         chosen.update({key: value for key, value in family_defaults.items() if key in known})
-    if name == ROBUST and method in METHODS:
+    if is_robust(name) and method in METHODS:
         chosen.update({key: value for key, value in METHODS[method].robust.items() if key in known})
     chosen.update(overrides)
-    chosen.update({left: getattr(_DEFAULT, left) for left in given_way(overrides)})
+    chosen.update({left: getattr(_PLAIN, left) for left in given_way(overrides)})
     for key, value in chosen.items():
         _check_type(key, value, known[key])
     return replace(RECIPES[name], **chosen)
+
+
+def is_robust(name: str) -> bool:
+    """Return whether a recipe sets fields of a method's config as well (``Method.robust``)."""
+    return RECIPES.get(name) is _ROBUST
 
 
 def given_way(overrides: Mapping[str, Any]) -> set[str]:

@@ -19,9 +19,9 @@ from hificl.methods.fitting import Fitting
 from hificl.training.holdout import split_holdout
 from hificl.training.recipes import (
     FITTED_FIELDS,
-    ROBUST,
     Recipe,
     is_fitted,
+    is_robust,
     nearest,
     recipe_fields,
     recipe_values,
@@ -80,7 +80,7 @@ def resolve(backbone: Backbone, method: str | PeftConfig, recipe: str, overrides
     _check_names(name, overrides, theirs, general)
     family = backbone.family.training_defaults.get(name, {})
     ours = {key: value for key, value in overrides.items() if key in general}
-    robust = METHODS[name].robust if isinstance(method, str) and recipe == ROBUST else {}
+    robust = METHODS[name].robust if isinstance(method, str) and is_robust(recipe) else {}
     resolved = resolve_recipe(recipe, name, family, ours)
     if resolved.teacher is None:
         _warn_without_teacher(ours)
@@ -108,7 +108,7 @@ def resolve_for(
     Raises:
         InputError: As for :func:`resolve`; for ``robust`` also what :func:`check_method` says against every way.
     """
-    ways = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and recipe == ROBUST else ()
+    ways = METHODS[method].otherwise if isinstance(method, str) and method in METHODS and is_robust(recipe) else ()
     others = [one for one in ways if not one.keys() & overrides.keys()]
     does_without = len(others) == len(ways)
     if not does_without:

@@ -42,9 +42,11 @@ def prefix_refusal(layer: HiFICLLayer, pairs: Pairs, share: str) -> str | None:
         return "a prefix is one joint softmax, so mixing='additive' and compat='official' have no prefix"
     if pairs.query_gain is not None:
         return "the values of a prefix do not depend on the query"
+    is_shared = site.heads == site.kv_heads or share == "kv"
     if isinstance(pairs.score_offset, Tensor) or pairs.score_offset != 0.0:
-        return "a prefix has no score offsets"
-    if site.heads != site.kv_heads and share != "kv":
+        remedy = "recipe='plain'" + ("" if is_shared else " and share='kv'")
+        return f"a prefix has no score offsets. Train with {remedy} for an adapter to export"
+    if not is_shared:
         return (
             f"{site.name} has {site.heads} query heads on {site.kv_heads} key-value heads and its pairs are per "
             "query head; a prefix has one pair per key-value head. Train with share='kv' for an adapter to export"
