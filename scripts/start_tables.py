@@ -1,7 +1,7 @@
 """Draw the tables of the start from demonstrations in docs/demonstrations.md from records.
 
 ``python scripts/start_tables.py`` rewrites what stands between their marks, after ``hificl run
-grids/demonstrations.yaml --output results/experiments``. A test compares page and records.
+grids/demonstrations.yaml grids/recipe_transfer.yaml --output results/experiments``. A test compares page and records.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from marked_sections import marked, rewrite
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "demonstrations.md"
-SUMMARY = ROOT / "results" / "experiments" / "demonstrations.json"
+RESULTS = ROOT / "results" / "experiments"
 MARKS = {
     "untrained": ("<!-- not trained -->", "<!-- end of not trained -->"),
     "trained": ("<!-- trained from there -->", "<!-- end of trained from there -->"),
+    "transfer": ("<!-- another model -->", "<!-- end of another model -->"),
 }
 SUBSETS = {"open": "open questions", "all": "all questions"}
 LINES = {"hificl_start": "HiFICL from demonstrations", "hificl": "HiFICL from a random start", "lora": "LoRA"}
+RECIPES = {
+    ("hificl_robust", None): "`robust`", ("hificl_paper", None): "`paper`", ("lora", None): "LoRA",
+    ("icl", 8): "8 demonstrations in the prompt", ("icl", 16): "16 demonstrations in the prompt",
+}  # fmt: skip
+SURE = 0.05
 Mean = Mapping[str, Any]
 
 
@@ -66,14 +72,38 @@ def trained_table(means: Sequence[Mean]) -> str:
     return _table([f"{size} examples" for size in sizes], rows)
 
 
+def transfer_table(means: Sequence[Mean]) -> str:
+    """Return the scores of the recipes on another model: mean over seeds, lowest to highest, ▼ where told apart."""
+    places = sorted({(one["task"], one["train_size"]) for one in means})
+    known = {(one["task"], one["train_size"], one["variant"], one["point"]["shots"]): one for one in means}
+    lines = ["| | " + " | ".join(f"`{task}`, {size}" for task, size in places) + " |"]
+    lines.append("|---" * (len(places) + 1) + "|")
+    for line, label in RECIPES.items():
+        cells = (_spread(known[(*place, *line)]) for place in places)
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(mean: Mean) -> str:
+    scores = mean["seed_scores"]
+    apart = not mean["is_reference"] and mean["p_holm"] < SURE
+    mark = "" if not apart else " ▼" if mean["difference"] < 0 else " ▲"
+    return f"{mean['score']:.1f} ({min(scores):.1f} to {max(scores):.1f}){mark}"
+
+
 def sections() -> dict[str, str]:
     """Return what stands in the page, with its marks."""
     return marked(MARKS, _tables())
 
 
 def _tables() -> dict[str, str]:
-    means = json.loads(SUMMARY.read_text(encoding="utf-8"))["means"]
-    return {"untrained": untrained_table(means), "trained": trained_table(means)}
+    means, others = (
+        json.loads((RESULTS / f"{grid}.json").read_text(encoding="utf-8"))["means"]
+        for grid in ("demonstrations", "recipe_transfer")
+    )
+    return {
+        "untrained": untrained_table(means), "trained": trained_table(means), "transfer": transfer_table(others)
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -65,7 +65,10 @@ def test_two_processes_equal_one(backbone: Backbone, folder: Path, examples: lis
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=OPTIONS["learning_rate"] / 100)
     assert done.stdout == ""
-    assert done.stderr.count("train: step 5/5") == 1
+    # From demonstrations nothing became better with so few steps, and one process says that training stopped early.
+    steps = record["results"]["steps"]
+    assert steps == one.record["results"]["steps"] < 5
+    assert done.stderr.count(f"train: stopped at step {steps}/5, the loss of the held-out examples fell no more") == 1
 
 
 def test_batch_that_cannot_be_divided_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

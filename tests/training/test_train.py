@@ -247,7 +247,9 @@ def test_family_defaults_hold_but_for_the_paper(backbone: Backbone, examples: li
     assert (paper.recipe.learning_rate, paper.config.num_virtual_tokens) == (5e-3, 8)
 
 
-def test_early_stopping_keeps_the_best_adapter(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:
+def test_early_stopping_keeps_the_best_adapter(
+    backbone: Backbone, examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = {"epochs": 12, "learning_rate": 0.3, "holdout": 0.3, "patience": 2}
     run = train(backbone, examples, method="lora", output_dir=tmp_path, seed=0, **options)
     results, ids = run.record["results"], run.record["sample_ids"]
@@ -258,6 +260,7 @@ def test_early_stopping_keeps_the_best_adapter(backbone: Backbone, examples: lis
     held = [example for example in examples if example.id in ids["held_out"]]
     assert answers_loss(run.model, backbone, held) == pytest.approx(min(measured.values()), rel=1e-5)
     assert results["held_out_loss"] == min(measured.values())
+    assert f"train: stopped at step {results['steps']}/24, the loss of the held-out" in capsys.readouterr().err
 
 
 class Dropping(nn.Module):

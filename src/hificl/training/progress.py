@@ -58,10 +58,13 @@ class Progress(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Close the bar."""
+        """Close the bar, and say why a run ends before its last step."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+        if state.is_world_process_zero and state.global_step < state.max_steps:
+            stopped = f"train: stopped at step {state.global_step}/{state.max_steps}"
+            print(f"{stopped}, the loss of the held-out examples fell no more", file=sys.stderr, flush=True)
 
     def _line(self, state: TrainerState, loss: float, now: float) -> str:
         done = state.global_step - self.first_step
