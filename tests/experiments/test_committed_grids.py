@@ -22,7 +22,8 @@ BUDGET_HOURS = 12.0
 RECIPE_BUDGET_HOURS = 15.0
 """Of two cores, for those."""
 
-FIVE_SEEDS = ("main", "recipe_confirmation")
+SEEDS = {"main": 5, "recipe_confirmation": 5, "recipe_transfer": 2}
+"""Of the embedded tier where they are not three."""
 
 
 def test_all_experiments_are_there() -> None:
@@ -45,7 +46,7 @@ def test_every_cell_of_a_grid_can_be_asked_for(file: Path, tier: str) -> None:
         assert (task.origin == "root") == (tier == "real")
         assert entry.job.protocol is None or entry.job.protocol in task.protocols
     if tier == "embedded":
-        assert len({entry.seed for entry in found}) == (5 if file.stem in FIVE_SEEDS else 3)
+        assert len({entry.seed for entry in found}) == SEEDS.get(file.stem, 3)
 
 
 def test_what_takes_the_measure_of_scores_is_shared_with_the_main_grid() -> None:
