@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 import torch
 
-from benchmarks import decode, mixed_batch, prefill, prompt_length
+from benchmarks import decode, evaluation_batch, mixed_batch, prefill, prompt_length
 from benchmarks.decoders import Decoder, build
 from benchmarks.measure import Effort, Spread, in_turns
 from benchmarks.rivals import rival
+from benchmarks.rows import Target
+from hificl import TASKS, HiFICLConfig, load_backbone
+from hificl.adapters.stored import new_adapter
 from hificl.diagnostics.flops import count_flops
 
 from .limits import CLOCK, CPU, against_plain, held, told_apart
@@ -38,6 +43,30 @@ def test_decode_step_against_zero_shot() -> None:
     cache = decode.filled_cache(decoder, 512)
     calls = {name: decode.decode(rival(decoder, name), decoder, cache) for name in RIVALS}
     held(lambda: against_plain(calls), decode.TARGET)
+
+
+@pytest.mark.timing
+def test_compiled_decode_step_against_zero_shot() -> None:
+    """Behind a long prompt: there, pairs in front of the cached keys cost a copy of these in every step."""
+    torch.set_num_threads(1)
+    decoder = build("small", CPU, num_hidden_layers=1)
+    with ExitStack() as opened:
+        calls = {name: decode.compiled_decode(rival(decoder, name), decoder, 4096, opened) for name in RIVALS}
+        held(lambda: against_plain(calls), decode.TARGET)
+
+
+@pytest.mark.timing
+def test_questions_in_batches_are_answered_faster_than_one_by_one() -> None:
+    """The target is for a GPU; here 64 questions gave a factor of six."""
+    torch.set_num_threads(1)
+    backbone = load_backbone("embedded", device=CPU)
+    model = new_adapter(backbone, HiFICLConfig()).eval()
+    calls = evaluation_batch.evaluations(backbone, model, TASKS["easy_vqa"].load(query_size=32).queries)
+
+    def measure() -> Spread:
+        return in_turns(calls, clock=CLOCK, effort=Effort(3, 5, 2.0)).ratio("batches of one", "batches that fit")
+
+    held(measure, Target(3.0, at_least=True))
 
 
 @pytest.mark.timing

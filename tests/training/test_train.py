@@ -320,6 +320,22 @@ def test_record(backbone: Backbone, examples: list[Example], tmp_path: Path) -> 
     assert features["computed"] + features["reused"] == 12
 
 
+def test_logits_are_made_where_answers_are_predicted(
+    backbone: Backbone, examples: list[Example], tmp_path: Path
+) -> None:
+    """In every step, the longest answer of the batch with its end mark decides; never all positions."""
+    rows: list[int] = []
+    head = backbone.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda module, inputs, output: rows.append(output.shape[1]))
+    try:
+        train(backbone, examples, output_dir=tmp_path, **QUICK)
+    finally:
+        hook.remove()
+    longest = max(len(encoded.answer_ids) for encoded in EncodedExamples(backbone, examples))
+    assert len(rows) == 3 * 2, "two micro batches in each of three steps"
+    assert 1 < max(rows) <= longest + 1
+
+
 def test_adapter_folder(backbone: Backbone, examples: list[Example], tmp_path: Path) -> None:
     """Nothing in it names a place on this machine, and nothing in it is a pickle."""
     folder = str(backbone.name)

@@ -147,7 +147,11 @@ def command(
     goes on when the same command is given again. The exit code is 1 when a method failed; the table says why.
     With --dry-run the model needs no more than a config.json: parameters are counted, nothing is run.
 
+    All are trained alike, by the recipe plain. What `hificl train` does by default is the method hificl_robust here.
+
     Example: hificl compare --task easy_vqa --methods icl,lora,hificl --seeds 3
+
+    Example: hificl compare --task easy_vqa --methods lora,hificl_robust least_steps=300
 
     Example: hificl compare --model FOLDER --methods all --dry-run --json
     """
