@@ -72,6 +72,7 @@ def test_the_recipe_file_of_a_robust_run_repeats_it(
     more = ["--recipe", "robust", "steps=1", "holdout=0.2", *words]
     first = hificl("train", *data, *more, "--output", "one")
     assert first.exit_code == 0, first.output
+    assert ("started from" in first.stdout) == (not {"init=random", "mixing=additive"} & set(words))
     second = hificl("train", "one/recipe.yaml", "output=two")
     assert second.exit_code == 0, second.output
     shown = hificl("train", *data, *more, "--print-config")

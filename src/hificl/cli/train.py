@@ -190,12 +190,15 @@ def _source(rows: Rows) -> Mapping[str, Any] | None:
 
 
 def _summary(chosen: TrainOptions, run: Run) -> dict[str, Any]:
+    from hificl.training.estimate import starts_from
+
     results = run.record["results"]
     weights = chosen.folder / "adapter" / "adapter_model.safetensors"
     return {
         "adapter": str(chosen.folder / "adapter"),
         "record": str(chosen.folder / "record.json"),
         "method": chosen.method,
+        "started_from": starts_from(run.model.peft_config["default"]),
         "examples": len(run.record["sample_ids"]["train"]),
         "steps": results["steps"],
         "trainable_parameters": results["trainable_parameters"],
@@ -212,6 +215,8 @@ def _show(screen: Console, summary: dict[str, Any], chosen: TrainOptions) -> Non
         "adapter": f"{summary['adapter']} ({size(summary['adapter_bytes'])})",
         "trainable parameters": f"{summary['trainable_parameters']:,}",
     }
+    if summary["started_from"] is not None:
+        rows["started from"] = summary["started_from"]
     if summary["steps"]:
         rows["trained"] = (
             f"{summary['steps']} steps on {summary['examples']} examples, {duration(summary['train_seconds'])}, last "

@@ -123,11 +123,12 @@ def plan(
         steps=steps,
         memory_bytes=_memory(backbone, trainable, max(lengths), request.recipe),
         recipe=request.recipe,
-        start=_start(request.config),
+        start=starts_from(request.config),
     )
 
 
-def _start(config: Any) -> str | None:
+def starts_from(config: Any) -> str | None:
+    """Say what an adapter of this config starts from; None for random values."""
     if getattr(config, "init", "random") != "demonstrations":
         return None
     captures = f"{config.init_captures} times " if config.init_captures > 1 else ""
