@@ -23,6 +23,19 @@ def test_lengths_of_packed_sequences_are_kept_apart() -> None:
             model(input_ids=tokens(3, sum(LENGTHS)), use_cache=False, **lengths)
 
 
+def test_ends_of_keys_move_on_where_those_of_queries_stay() -> None:
+    """One token after another for three packed sequences: the queries end where they did, the keys further on."""
+    attention, ends = attention_of(adapted("flash_attention_2", None)), torch.arange(4, dtype=torch.int32)
+    for last in ([0, 5, 14, 17], [0, 6, 15, 18], [0, 7, 16, 19]):
+        query, key = torch.randn(1, 6, 3, 8).double(), torch.randn(1, 2, last[-1], 8).double()
+        told = {"cu_seq_lens_k": torch.tensor(last, dtype=torch.int32), "max_length_q": 1, "max_length_k": 9}
+        found, wanted = (
+            attend_through(attention, query, key, None, cu_seq_lens_q=queries, **told)
+            for queries in (ends, ends.clone())
+        )
+        assert_close(found, wanted, CLOSE, "output")
+
+
 def test_several_rows_are_not_packed() -> None:
     """As in transformers, positions that begin anew in the rows of a batch tell of no other sequence."""
     ids, places = tokens(3, 17), (torch.arange(17) % 6).expand(3, -1)

@@ -25,8 +25,9 @@ USE_SDPA = 'call model.set_attn_implementation("sdpa"), and for continuous batch
 LENGTHS = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 """How a caller tells where packed sequences begin; all of them or none."""
 
-_packed = OncePerForward()  # sequences, of what tells where they begin
-_nearby = OncePerForward()  # which keys are in a window, of the padding or of the positions
+# Where packed sequences begin, of each tensor that tells it: to read one on a GPU is to wait for it.
+_query_ends, _key_ends, _beginnings = OncePerForward(), OncePerForward(), OncePerForward()
+_nearby = OncePerForward()  # which keys are within a window, of the padding or of the positions
 
 
 class Sequence(NamedTuple):
@@ -125,13 +126,19 @@ def _near(queries: int, keys: int, window: int, causal: bool, visible: Tensor | 
 
 def _sequences(site: str, query: Tensor, key: Tensor, keywords: Mapping[str, Any]) -> list[Sequence] | None:
     """Find the sequences packed into one row, by their lengths or by positions that begin anew; None: there is one."""
-    told = all(keywords.get(name) is not None for name in LENGTHS)
-    of = keywords["cu_seq_lens_q"] if told else keywords.get("position_ids")
-    if of is None or (not told and (query.shape[0] > 1 or query.shape[2] == 1 or of.dim() != 2)):
-        return None
-    key_ends = keywords["cu_seq_lens_k"] if told else None
-    found = _packed.get(of, site, (told,), lambda: _found(of, key_ends))
-    if found is not None and (query.shape[0] > 1 or found[-1].last_key > key.shape[2]):
+    if all(keywords.get(name) is not None for name in LENGTHS):
+        query_ends, key_ends = keywords["cu_seq_lens_q"], keywords["cu_seq_lens_k"]
+        queries = _query_ends.get(query_ends, site, (), query_ends.tolist)
+        keys = _key_ends.get(key_ends, site, (), key_ends.tolist)
+    else:
+        places = keywords.get("position_ids")
+        if places is None or query.shape[0] > 1 or query.shape[2] == 1 or places.dim() != 2:
+            return None
+        queries = keys = _beginnings.get(places, site, (), lambda: _bounds(places))
+        if queries is None:
+            return None
+    found = [Sequence(*ends) for ends in zip(queries[:-1], queries[1:], keys[:-1], keys[1:], strict=True)]
+    if query.shape[0] > 1 or found[-1].last_key > key.shape[2]:
         raise InputError(
             f"{site}: packed sequences must stand in one row of as many keys, not in a query of {list(query.shape)} "
             f"and a key of {list(key.shape)}; flatten them, or pad them and give an attention mask"
@@ -139,23 +146,13 @@ def _sequences(site: str, query: Tensor, key: Tensor, keywords: Mapping[str, Any
     return found
 
 
-def _found(of: Tensor, key_ends: Tensor | None) -> list[Sequence] | None:
-    """Read the sequences, from the ends of their queries and keys or from positions."""
-    bounds = _bounds(of) if key_ends is None else [of.tolist(), key_ends.tolist()]
-    if bounds is None:
-        return None
-    queries, keys = bounds
-    return [Sequence(*ends) for ends in zip(queries[:-1], queries[1:], keys[:-1], keys[1:], strict=True)]
-
-
-def _bounds(positions: Tensor) -> list[list[int]] | None:
-    """Say where sequences begin and the last one ends, for queries and keys; None for one sequence."""
+def _bounds(positions: Tensor) -> list[int] | None:
+    """Say where sequences begin and the last one ends; None for one sequence."""
     row = positions[0]
     first = row.min()
     if torch.equal(row, first + torch.arange(len(row), device=row.device)):
         return None
-    bounds = [*(row == first).nonzero()[:, 0].tolist(), len(row)]
-    return [bounds, bounds]
+    return [*(row == first).nonzero()[:, 0].tolist(), len(row)]
 
 
 def _each(run: Callable[..., Tensor], sequences: list[Sequence], query: Tensor, key: Tensor, value: Tensor) -> Tensor:
