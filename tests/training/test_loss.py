@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from hificl.backbones import Backbone
+from hificl.backbones.arguments import keeps_some_logits, takes_argument
 from hificl.data import Example
-from hificl.training.loss import IGNORED, answer_loss, answer_positions, keeps_some_logits, takes_argument
+from hificl.training.loss import IGNORED, answer_loss, answer_positions
 from hificl.training.samples import Batches, EncodedExamples
 
 LENGTH, VOCABULARY = 9, 13

@@ -15,12 +15,13 @@ from torch import nn
 
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
+from hificl.backbones.arguments import keeps_some_logits
 from hificl.data import Example
 from hificl.errors import InputError
 from hificl.run import Run
 from hificl.training import plan, train
 from hificl.training.frozen_base import base_in_evaluation_mode
-from hificl.training.loss import answer_loss, keeps_some_logits
+from hificl.training.loss import answer_loss
 from hificl.training.order import visiting_order
 from hificl.training.request import resolve
 from hificl.training.samples import Batches, EncodedExamples

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from hificl.adapters.stored import new_adapter
 from hificl.backbones import Backbone
+from hificl.backbones.arguments import sparing
 from hificl.context.positions import read_before_zero
 from hificl.errors import InputError
 from hificl.tuner import HiFICLConfig, HiFICLLayer
@@ -67,17 +67,8 @@ def capture_in(model: Any, inputs: Mapping[str, Tensor]) -> Captured:
     values: dict[str, Tensor] = {}
     given = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     with model.disable_adapter(), read_before_zero(base), observed(modules, partial(_keep, keys, values)):
-        model(**given, **sparing(base))
+        model(**given, **sparing(base, 1))
     return Captured(keys, values)
-
-
-def sparing(base: Any) -> dict[str, Any]:
-    """Return what a forward is given that is run for its attention alone: no cache, and the logits of one token.
-
-    Those of all tokens of a long text are larger than everything else where a vocabulary is large.
-    """
-    known = inspect.signature(base.forward).parameters
-    return {"use_cache": False, **({"logits_to_keep": 1} if "logits_to_keep" in known else {})}
 
 
 def _keep(keys: dict[str, Tensor], values: dict[str, Tensor], index: int, call: AttentionCall) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from hificl.adapters.stored import new_adapter
 from hificl.attention.kernels import wide
 from hificl.backbones import Backbone, Encoded, collate
-from hificl.context.capture import Captured, sparing
+from hificl.backbones.arguments import sparing
+from hificl.context.capture import Captured
 from hificl.context.compression import Asked
 from hificl.context.written import write_whole
 from hificl.tuner import HiFICLConfig, HiFICLLayer, find_sites
@@ -92,7 +93,7 @@ def ask(model: PeftModel, backbone: Backbone, encoded: Sequence[Encoded]) -> dic
             wanted[row, _places(one, most) - one.length] = True  # padding stands on the left
         with observed(modules, see):
             inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            model(**inputs, **sparing(model.get_base_model()))
+            model(**inputs, **sparing(model.get_base_model(), 1))
     return {name: _together(parts) for name, parts in kept.items()}
 
 

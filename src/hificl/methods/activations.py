@@ -5,7 +5,6 @@ Everything runs without gradients in left-padded batches, so that the last token
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hificl.backbones import Backbone, Encoded, collate
+from hificl.backbones.arguments import sparing
 from hificl.errors import InputError
 from hificl.methods.head_replacement import HeadReplacement
 from hificl.tuner.hooks import on_place
@@ -180,10 +180,7 @@ def end_logits(backbone: Backbone, model: Any, prompts: Sequence[Encoded], posit
     batch = collate(backbone, prompts, padding_side="left")
     batch.pop("labels", None)
     inputs = {name: tensor.to(backbone.device) for name, tensor in batch.items()}
-    # Logits of all positions of a large vocabulary can be larger than everything else together.
-    sparing = {"use_cache": False, "logits_to_keep": positions}
-    known = inspect.signature(backbone.model.forward).parameters
     with torch.no_grad():
-        output = model(**inputs, **{name: value for name, value in sparing.items() if name in known})
+        output = model(**inputs, **sparing(backbone.model, positions))
     logits: Tensor = output.logits[:, -positions:]
     return logits

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from hificl.attention.kernels import wide
@@ -72,14 +71,3 @@ def first_tokens(labels: Tensor) -> Tensor:
     """Return labels [batch, length] that count the first token of every answer alone."""
     counted = labels != IGNORED
     return labels.masked_fill(counted.cumsum(dim=1) != 1, IGNORED)
-
-
-def keeps_some_logits(model: nn.Module) -> bool:
-    """Return whether the model's forward can compute logits at the last positions only."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
-
-
-def takes_argument(model: nn.Module, name: str) -> bool:
-    """Return whether the model's forward names this argument or takes any."""
-    parameters = inspect.signature(model.forward).parameters
-    return name in parameters or any(value.kind is value.VAR_KEYWORD for value in parameters.values())

@@ -19,6 +19,7 @@ from transformers import TrainingArguments
 from hificl import records
 from hificl.adapters.stored import WEIGHTS, read_tensors
 from hificl.backbones import Backbone
+from hificl.backbones.arguments import keeps_some_logits, takes_argument
 from hificl.errors import HificlError, RunError
 from hificl.training import checkpoints
 from hificl.training.averaging import MeanOfLastSteps
@@ -27,7 +28,6 @@ from hificl.training.finished import count_stored, count_trainable, write_finish
 from hificl.training.frozen_base import base_in_evaluation_mode
 from hificl.training.holdout import LOSS, StopOnHoldout, best_step, should_stop
 from hificl.training.lessons import TEACHER_TOKENS, LessonBatches, Lessons
-from hificl.training.loss import keeps_some_logits, takes_argument
 from hificl.training.objective import Objective
 from hificl.training.recomputed_layers import recomputed_layers
 from hificl.training.request import Request
