@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hificl.backbones.backbone import Backbone
-from hificl.backbones.opening import lead, opening_tokens
+from hificl.backbones.opening import behind_a_round, round_start
 from hificl.backbones.prompts import Round, render, render_context
 from hificl.backbones.rounds import rounds_of
 from hificl.backbones.tokens import continuation
@@ -69,10 +69,12 @@ def encode(
     rounds = rounds_of(backbone.prompt, example, demonstrations)
     images = _images(backbone, shown, rounds)
     text = render(backbone.prompt, rounds, backbone.chat(), teaching=answer is not None)
-    inputs = _process(backbone, lead(backbone.prompt) + text, images, example.id)
+    behind, text = behind_a_round(backbone, text) if backbone.prompt.begins_with_a_round else ("", text)
+    inputs = _process(backbone, behind + text, images, example.id)
     prompt_ids = inputs.pop("input_ids")[0].tolist()
-    if backbone.prompt.begins_with_a_round:
-        prompt_ids, inputs = _without_opening(backbone, text, prompt_ids, inputs, example.id)
+    if behind:
+        start = round_start(backbone, behind, prompt_ids, example.id)
+        prompt_ids, inputs = _from(start, prompt_ids, inputs)
     answer_ids = [] if answer is None else _answer_ids(backbone, text, answer, example.id)
     encoded = Encoded(prompt_ids, answer_ids, inputs, example.id)
     check_context(backbone, encoded.length, example.id, shots=len(demonstrations))
@@ -125,12 +127,9 @@ def _images(backbone: Backbone, shown: Sequence[Example], rounds: Sequence[Round
     ]
 
 
-def _without_opening(
-    backbone: Backbone, text: str, ids: list[int], inputs: dict[str, Tensor], sample: str
-) -> tuple[list[int], dict[str, Tensor]]:
-    """Cut off what the tokenizer or the chat template has put before the first round."""
-    start = opening_tokens(backbone, text, ids, sample)
-    along = Encoded(ids, [], inputs, sample).runs_along_sequence
+def _from(start: int, ids: list[int], inputs: dict[str, Tensor]) -> tuple[list[int], dict[str, Tensor]]:
+    """Cut off the first tokens, and what runs along them."""
+    along = Encoded(ids, [], inputs, "").runs_along_sequence
     return ids[start:], {key: tensor[:, start:] if along(key) else tensor for key, tensor in inputs.items()}
 
 

@@ -39,21 +39,34 @@ def aligned_tokens(backbone: Backbone, student: Encoded, teacher: Encoded, start
         teacher: The same with demonstrations.
         start: Where the query starts in ``student``; see :func:`query_start`.
 
+    Returns:
+        Tokens from the query on. Where a tokenizer writes the first word of a text otherwise than the same word
+        behind another text (SentencePiece: with a space), that word is left out.
+
     Raises:
-        InputError: An id differs; the message names the sample and both ids.
+        InputError: Another id differs; the message names the sample and both ids.
     """
-    query = student.input_ids[start:]
-    parts = {
-        "query": (query, teacher.input_ids[-len(query) :] if query else []),
-        "answer": (student.answer_ids, teacher.answer_ids),
-    }
-    for part, (ours, theirs) in parts.items():
-        if ours != theirs:
+    ours, theirs = student.input_ids[start:], teacher.input_ids
+    shared = agreement(ours[::-1], theirs[::-1])
+    parts = {"answer": (student.answer_ids, teacher.answer_ids)}
+    if not _same_word(backbone, ours[: len(ours) - shared], theirs[: len(theirs) - shared]):
+        parts = {"query": (ours, theirs[-len(ours) :]), **parts}
+    for part, (one, other) in parts.items():
+        if one != other:
             raise InputError(
-                f"sample {student.id!r}: {_difference(backbone, ours, theirs, part)}, so the states of teacher and "
+                f"sample {student.id!r}: {_difference(backbone, one, other, part)}, so the states of teacher and "
                 "student cannot be compared; train without teacher or use another prompt form."
             )
-    return student.length - start
+    return shared + len(student.answer_ids)
+
+
+def _same_word(backbone: Backbone, ours: list[int], theirs: list[int]) -> bool:
+    """Whether the first tokens of a query are one word at most, and the tokens before the shared ones spell it too."""
+    word = backbone.tokenizer.decode(ours).strip()
+    if not ours or not word:
+        return True
+    spelt = (backbone.tokenizer.decode(theirs[-count:]).strip() for count in range(1, len(word.encode()) + 1))
+    return len(word.split()) == 1 and word in spelt
 
 
 def _difference(backbone: Backbone, ours: list[int], theirs: list[int], part: str) -> str:
