@@ -36,6 +36,8 @@ def test_no_two_lines_of_a_figure_look_alike() -> None:
     found = looks(["hificl", "lora", "hificl", "mine", "yours", "zero_shot", "plain"])
     assert len(set(found)) == 7
     assert found[0] == looks(["hificl"])[0]
+    colours = [look.colour for look in looks(["hificl_robust", "hificl_paper", "lora", "icl", "plain"])]
+    assert len(set(colours)) == 5, "and no two of one colour as long as there are others"
     assert {look.colour for look in found} <= set(VARIABLES)
 
 

@@ -5,6 +5,7 @@ On the page a colour is a CSS variable, so that it can be lighter on a dark grou
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -66,11 +67,17 @@ VARIABLES = MappingProxyType({
 
 
 def looks(keys: list[str]) -> list[Look]:
-    """Return how the lines of one figure are drawn: known methods as everywhere, others by turns, no two alike."""
+    """Return how the lines of one figure are drawn: known methods as everywhere, no two alike.
+
+    Others take the spare look whose colour the fewest lines of the figure have.
+    """
+    known = [_LOOKS[key].colour for key in keys if key in _LOOKS]
     found: list[Look] = []
     for key in keys:
         look = _LOOKS.get(key)
         if look is None or look in found:
-            look = next((spare for spare in _SPARE if spare not in found), Look(MUTED, "x", ":"))
+            colours = Counter([*known, *(one.colour for one in found)])
+            spares = (spare for spare in _SPARE if spare not in found)
+            look = min(spares, key=lambda spare: colours[spare.colour], default=Look(MUTED, "x", ":"))
         found.append(look)
     return found
