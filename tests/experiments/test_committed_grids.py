@@ -22,7 +22,7 @@ BUDGET_HOURS = 12.0
 RECIPE_BUDGET_HOURS = 15.0
 """Of two cores, for those."""
 
-SEEDS = {"main": 5, "recipe_confirmation": 5, "recipe_transfer": 4}
+SEEDS = {"main": 5, "recipe_confirmation": 5, "recipe_transfer": 5}
 """Of the embedded tier where they are not three."""
 
 
