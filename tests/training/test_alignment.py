@@ -105,6 +105,14 @@ def test_head_that_merges_with_the_query_is_refused(backbone: Backbone, examples
         query_start(backbone, examples[0], encode(backbone, examples[0], answer="red"))
 
 
+def test_round_that_merges_with_the_demonstration_before_it_is_refused(
+    backbone: Backbone, examples: list[Example]
+) -> None:
+    form = replace(PLAIN, question="lor{images} {question} A:", separator=" co", opening="in_adapter")
+    with pytest.raises(InputError, match="sample 'q0': the tokens .* merge with the query"):
+        encode(replace(backbone, prompt=form), examples[0])
+
+
 def test_prompt_that_differs_in_the_middle_of_a_run_leaves_nothing(
     backbone: Backbone, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

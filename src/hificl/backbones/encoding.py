@@ -74,7 +74,7 @@ def encode(
     prompt_ids = inputs.pop("input_ids")[0].tolist()
     if behind:
         start = round_start(backbone, behind, prompt_ids, example.id)
-        prompt_ids, inputs = _from(start, prompt_ids, inputs)
+        prompt_ids, inputs = _without_first(start, prompt_ids, inputs)
     answer_ids = [] if answer is None else _answer_ids(backbone, text, answer, example.id)
     encoded = Encoded(prompt_ids, answer_ids, inputs, example.id)
     check_context(backbone, encoded.length, example.id, shots=len(demonstrations))
@@ -127,10 +127,10 @@ def _images(backbone: Backbone, shown: Sequence[Example], rounds: Sequence[Round
     ]
 
 
-def _from(start: int, ids: list[int], inputs: dict[str, Tensor]) -> tuple[list[int], dict[str, Tensor]]:
-    """Cut off the first tokens, and what runs along them."""
+def _without_first(count: int, ids: list[int], inputs: dict[str, Tensor]) -> tuple[list[int], dict[str, Tensor]]:
+    """Cut off the first tokens, with what runs along them."""
     along = Encoded(ids, [], inputs, "").runs_along_sequence
-    return ids[start:], {key: tensor[:, start:] if along(key) else tensor for key, tensor in inputs.items()}
+    return ids[count:], {key: tensor[:, count:] if along(key) else tensor for key, tensor in inputs.items()}
 
 
 def _refuse_images(backbone: Backbone, shown: Sequence[Example]) -> None:

@@ -49,7 +49,7 @@ def aligned_tokens(backbone: Backbone, student: Encoded, teacher: Encoded, start
     ours, theirs = student.input_ids[start:], teacher.input_ids
     shared = agreement(ours[::-1], theirs[::-1])
     parts = {"answer": (student.answer_ids, teacher.answer_ids)}
-    if not _same_word(backbone, ours[: len(ours) - shared], theirs[: len(theirs) - shared]):
+    if not _same_text(backbone, ours[: len(ours) - shared], theirs[: len(theirs) - shared]):
         parts = {"query": (ours, theirs[-len(ours) :]), **parts}
     for part, (one, other) in parts.items():
         if one != other:
@@ -60,13 +60,11 @@ def aligned_tokens(backbone: Backbone, student: Encoded, teacher: Encoded, start
     return shared + len(student.answer_ids)
 
 
-def _same_word(backbone: Backbone, ours: list[int], theirs: list[int]) -> bool:
-    """Whether the first tokens of a query are one word at most, and the tokens before the shared ones spell it too."""
-    word = backbone.tokenizer.decode(ours).strip()
-    if not ours or not word:
-        return True
-    spelt = (backbone.tokenizer.decode(theirs[-count:]).strip() for count in range(1, len(word.encode()) + 1))
-    return len(word.split()) == 1 and word in spelt
+def _same_text(backbone: Backbone, ours: list[int], theirs: list[int]) -> bool:
+    """Whether the last tokens of ``theirs`` spell, but for white space around it, what all of ``ours`` spell."""
+    text = backbone.tokenizer.decode(ours).strip()
+    spelt = (backbone.tokenizer.decode(theirs[-count:]).strip() for count in range(1, len(text.encode()) + 1))
+    return not text or text in spelt
 
 
 def _difference(backbone: Backbone, ours: list[int], theirs: list[int], part: str) -> str:
