@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
+from backbones.sentence_piece import sentence_piece_tokenizer
 from backbones.tiny_models import image_tokenizer
 from hificl.backbones.tokens import continuation
-
-
-def sentence_piece_like() -> PreTrainedTokenizerFast:
-    """Writes a space before the first word by itself, as LLaMA's tokenizer does."""
-    words = ["<unk>", "▁", "▁A:", "▁red", "red", "▁▁red"]
-    core = Tokenizer(models.Unigram([(word, -1.0) for word in words], unk_id=0))
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
-    core.decoder = decoders.Metaspace()
-    return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
 
 
 def test_joint_tokenisation_is_reproduced() -> None:
@@ -26,7 +15,7 @@ def test_joint_tokenisation_is_reproduced() -> None:
 
 
 def test_leading_space_form_is_the_one_inside_the_text() -> None:
-    tokenizer = sentence_piece_like()
+    tokenizer = sentence_piece_tokenizer("always", [])
     alone = tokenizer("red", add_special_tokens=False)["input_ids"]
     assert tokenizer.convert_ids_to_tokens(alone) == ["▁red"]
     assert tokenizer.convert_ids_to_tokens(continuation(tokenizer, "A:", "red")) == ["red"]
